@@ -1,0 +1,58 @@
+# portway: `make demo` shows it, `make test` tests it; both set up what they need first.
+SHELL := /bin/bash
+ENGINE ?= docker
+SEEDS ?= 10000
+BIN := .venv/bin
+WITHOUT_SERVICES := -m "not docker and not haproxy and not postgres"
+WITH_SERVICES := -m "docker or haproxy or postgres"
+# Debian keeps haproxy where not every user looks.
+export PATH := $(PATH):/usr/sbin:/sbin
+# Where it is set, every command and every test would compile what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim lock
+.DEFAULT_GOAL := help
+
+help:  ## Show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:  ## Python environment, Debian packages and a Docker daemon, as far as they are missing
+	@scripts/setup.sh $(ENGINE)
+
+setup-test:
+	@scripts/setup.sh test
+
+setup-python:
+	@scripts/setup.sh python
+
+demo: setup  ## Deploy examples/httpd, show the port map, redeploy it under load (ENGINE=process: without Docker)
+	@$(BIN)/python scripts/demo.py --engine $(ENGINE)
+
+clean-demo: setup-python  ## Remove what the demo left running
+	@$(BIN)/python scripts/demo.py --remove
+
+test: setup-test  ## The whole test suite, with real Docker, HAProxy and PostgreSQL
+	@$(BIN)/pytest -q -n 2 $(WITHOUT_SERVICES); failed=$$?; \
+	$(BIN)/pytest -q --everything $(WITH_SERVICES) && exit $$failed
+
+unit: setup-python  ## The tests that need no Docker, HAProxy or PostgreSQL
+	@$(BIN)/pytest -q -n 2 $(WITHOUT_SERVICES) --hypothesis-profile fast
+
+static: setup-python  ## Format, lint, imports and types
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted as ruff does it: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@said=$$($(BIN)/lint-imports --no-cache) || { echo "$$said"; exit 1; }
+	@$(BIN)/basedpyright --level error
+
+check: setup-python  ## Format, lint, imports, types and unit tests (the tidy test is one); under a minute
+	@$(MAKE) --no-print-directory --output-sync=target -j2 static unit
+
+format: setup-python  ## Format and mend what a tool can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+sim: setup-python  ## Seeded histories of the planner (SEEDS=N)
+	@SEEDS=$(SEEDS) $(BIN)/pytest -q -n 2 tests/simulation
+
+lock: setup-python  ## Choose the newest versions and write their hashes
+	@scripts/lock.sh
