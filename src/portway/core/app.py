@@ -1,0 +1,292 @@
+"""App: one scalable unit and its spec, exactly as the user asked for it. Never holds a decision of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Protocol(StrEnum):
+    """Transport of a port."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class Exposure(StrEnum):
+    """Who may reach a port.
+
+    PUBLIC: a listener of the balancer on the public address. INTERNAL: the stack's own apps, and a
+    listener on the loopback address; never from outside. HOST: the engine publishes the host port
+    as written and the balancer has no part in it (UDP, `convox.balancer=false`).
+    """
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    HOST = "host"
+
+
+class ListenerProtocol(StrEnum):
+    """What the balancer speaks on a listener.
+
+    AUTO looks at the first bytes: HTTP is handled as HTTP (forwarded headers, draining between
+    requests), anything else as a TCP stream. TLS and HTTPS terminate TLS; inside is TCP or HTTP.
+    """
+
+    AUTO = "auto"
+    HTTP = "http"
+    HTTPS = "https"
+    TCP = "tcp"
+    TLS = "tls"
+
+
+class Balance(StrEnum):
+    """How the balancer picks an endpoint."""
+
+    ROUND_ROBIN = "roundrobin"
+    LEAST_CONNECTIONS = "leastconn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSpec:
+    """How the balancer treats one port of an App."""
+
+    protocol: ListenerProtocol = ListenerProtocol.AUTO
+    proxy_protocol: bool = False  # send the PROXY protocol header (v1) to the instance
+    secure: bool = False  # speak TLS to the instance
+    balance: Balance = Balance.ROUND_ROBIN
+    sticky: bool = False  # HTTP only: a cookie keeps a client on its instance
+    idle_timeout_s: float = 3600.0
+    slow_start_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSpec:
+    """One port an App wants.
+
+    `service_ports`: () = assigned by portway; one = every instance is behind it; several = a pool,
+    slot n is served on the n-th. `host_port`: None = leased by portway from the node's range.
+    `container_port` 0 = the same number as the host port. `address` narrows the listener.
+    """
+
+    name: str
+    container_port: int
+    protocol: Protocol = Protocol.TCP
+    exposure: Exposure = Exposure.PUBLIC
+    service_ports: tuple[int, ...] = ()
+    host_port: int | None = None
+    address: str | None = None
+    listener: ListenerSpec = ListenerSpec()
+
+
+class CheckKind(StrEnum):
+    """What a health check does. One built into the image counts besides, unless it is NONE."""
+
+    NONE = "none"
+    TCP = "tcp"
+    HTTP = "http"
+    HTTPS = "https"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """When an instance counts as healthy.
+
+    TCP/HTTP/HTTPS use the port named `port_name` (None: the App's first TCP port; without one the
+    instance is healthy once it has run for `settle_s`). COMMAND runs `command` inside the instance;
+    exit 0 passes. Before the first pass it is tried every `start_interval_s`, and the instance counts
+    as failing only after `start_period_s` plus `unhealthy_threshold` intervals.
+    """
+
+    kind: CheckKind = CheckKind.TCP
+    port_name: str | None = None
+    path: str = "/"
+    status_min: int = 200
+    status_max: int = 399
+    command: tuple[str, ...] = ()
+    interval_s: float = 5.0
+    timeout_s: float = 3.0
+    start_period_s: float = 30.0
+    start_interval_s: float = 0.1
+    healthy_threshold: int = 1
+    unhealthy_threshold: int = 2
+    settle_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How one revision replaces another. Percentages are of the App's count (ECS, Marathon and Convox alike)."""
+
+    minimum_percent: int = 100
+    maximum_percent: int = 200
+    parallelism: int = 0  # at most so many started at once; 0 = no cap
+    delay_s: float = 0.0  # between one batch and the next
+    progress_deadline_s: float = 300.0  # nothing became healthy for so long: the deployment fails
+    drain_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Limits the engine enforces; None = none."""
+
+    memory_bytes: int | None = None
+    memory_reservation_bytes: int | None = None
+    cpus: float | None = None
+    cpu_shares: int | None = None
+    pids: int | None = None
+
+
+class VolumeKind(StrEnum):
+    """Where a volume's bytes are."""
+
+    BIND = "bind"
+    NAMED = "volume"
+    TMPFS = "tmpfs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A path inside the instance and what is mounted there. `source`: host path, volume name, or "" (anonymous, tmpfs).
+
+    `external`: `source` is the engine's own name for a volume that exists, not one of the stack's.
+    `size_bytes` limits a tmpfs.
+    """
+
+    kind: VolumeKind
+    source: str
+    target: str
+    read_only: bool = False
+    external: bool = False
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How an image is made. `context` is an absolute path on the machine that builds."""
+
+    context: str
+    dockerfile: str = "Dockerfile"
+    args: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+
+
+class Restart(StrEnum):
+    """What follows an instance's own exit: a replacement ALWAYS, ON_FAILURE (exit code not 0), or NEVER."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "no"
+
+
+class Condition(StrEnum):
+    """What an App waits for in another (compose `depends_on`)."""
+
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """`name` is an App of the same stack. Not `required`: its absence is ignored."""
+
+    name: str
+    condition: Condition = Condition.STARTED
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Reach the App `name` of the same stack under `alias`, and be told its address (ALIAS_URL, ALIAS_HOST...)."""
+
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network the instance joins besides the stack's own. `name` is the engine's name when `external`."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerOptions:
+    """What only a container engine understands."""
+
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    read_only: bool = False
+    init: bool = False
+    hostname: str = ""
+    tty: bool = False
+    shm_size_bytes: int | None = None
+    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # soft, hard
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """One scalable unit: what to run, how many, which ports, when it is healthy, how it is replaced.
+
+    `id` is "stack/name". `command` is the argument vector; `command_text` the same as the user wrote
+    it when it was one string (an engine without images runs it through `sh -c`). `count` is the
+    number of instances the manifest asks for, None when it does not say (1, or what `scale` set).
+    `start_shift` is added to its public listeners by `portway start` only.
+    """
+
+    id: str
+    image: str | None = None
+    image_id: str = (
+        ""  # the immutable id `image` meant when the release was made; an engine runs this one
+    )
+    build: Build | None = None
+    command: tuple[str, ...] | None = None
+    command_text: str | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # may be secret
+    count: int | None = None
+    ports: tuple[PortSpec, ...] = ()
+    expose: tuple[int, ...] = ()
+    health: HealthCheck = HealthCheck()
+    rollout: Rollout = Rollout()
+    resources: Resources = Resources()
+    volumes: tuple[Volume, ...] = ()
+    networks: tuple[Network, ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    links: tuple[Link, ...] = ()
+    depends_on: tuple[Dependency, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    restart: Restart = Restart.ALWAYS
+    user: str = ""
+    working_dir: str = ""
+    stop_signal: str = "SIGTERM"
+    stop_grace_s: float = 10.0
+    container: ContainerOptions = ContainerOptions()
+    start_shift: int = 0
+
+    @property
+    def name(self) -> str:
+        """The last segment of the id."""
+        return self.id.rpartition("/")[2]
+
+    @property
+    def stack(self) -> str:
+        """The id without its last segment."""
+        return self.id.rpartition("/")[0]
+
+    def port(self, name: str) -> PortSpec:
+        """The port called `name`; KeyError when there is none."""
+        for spec in self.ports:
+            if spec.name == name:
+                return spec
+        raise KeyError(name)

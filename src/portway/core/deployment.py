@@ -1,0 +1,138 @@
+"""The verdict on a running deployment: done, failed, or not yet. A failed one goes back to what ran before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from portway.core.capacity import failure_threshold
+from portway.core.draft import Draft
+from portway.core.lifecycle import explained
+from portway.core.rollout import take_census
+from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
+
+
+def judge_deployment(draft: Draft) -> None:
+    """End the deployment once all of it serves and nothing old is left, or once it cannot."""
+    deployment = draft.state.deployment
+    if deployment is None or deployment.status is not DeploymentStatus.RUNNING:
+        return
+    failure = _failure_reason(draft, deployment)
+    if failure:
+        _fail(draft, deployment, failure)
+    elif _is_done(draft):
+        _finish(draft, deployment)
+    else:
+        draft.wake_at(_deadline_ms(draft, deployment))
+
+
+def deployment_failures(state: AppState, deployment: Deployment) -> tuple[Failure, ...]:
+    """The instances of the new revision that failed since the deployment began."""
+    return tuple(
+        failure
+        for failure in state.failures
+        if failure.revision == deployment.to_revision and failure.at_ms >= deployment.started_at_ms
+    )
+
+
+def _is_done(draft: Draft) -> bool:
+    census = take_census(draft)
+    serving = sum(1 for r in census.fresh if r.id in census.serving)
+    if draft.state.target is None:
+        return not census.live
+    complete = serving + census.completed >= census.count
+    return complete and len(census.live) == len(census.fresh) <= census.count
+
+
+def _failure_reason(draft: Draft, deployment: Deployment) -> str:
+    failures = deployment_failures(draft.state, deployment)
+    threshold = failure_threshold(draft.state.count)
+    hopeless = [f for f in failures if _is_hopeless(draft, f)]
+    if hopeless:
+        return hopeless[-1].reason
+    given_up = [f for f in failures if f.never_healthy]
+    # Each of these has had its whole start-up time; a second round would only keep the user waiting.
+    if given_up and len(given_up) >= min(draft.state.count, threshold):
+        return given_up[-1].reason
+    if len(failures) >= threshold:
+        return f"{len(failures)} instances failed; the last one: {failures[-1].reason}"
+    if draft.now_ms >= _deadline_ms(draft, deployment):
+        return _stalled_reason(draft, failures)
+    return ""
+
+
+def _is_hopeless(draft: Draft, failure: Failure) -> bool:
+    """An instance the engine refused to start for a reason that trying again cannot mend."""
+    start = draft.observed.start_failures.get(failure.instance_id)
+    return start is not None and start.retry_at_ms is None and not start.port_taken
+
+
+def _stalled_reason(draft: Draft, failures: tuple[Failure, ...]) -> str:
+    assert draft.app is not None
+    seconds = draft.app.rollout.progress_deadline_s
+    why = failures[-1].reason if failures else "; ".join(b.reason for b in draft.blocked)
+    why = why or draft.observed.waiting_for or _unhealthy_detail(draft)
+    return f"nothing became healthy for {seconds:.0f} s" + (f": {why}" if why else "")
+
+
+def _unhealthy_detail(draft: Draft) -> str:
+    for record in take_census(draft).fresh:
+        health = draft.observed.health.get(record.id)
+        if health is not None and health.detail:
+            return explained(draft.observed, record.id, health.detail)
+    return ""
+
+
+def _deadline_ms(draft: Draft, deployment: Deployment) -> int:
+    if draft.app is None:
+        return draft.now_ms + 3_600_000
+    return deployment.progressed_at_ms + int(draft.app.rollout.progress_deadline_s * 1000)
+
+
+def _finish(draft: Draft, deployment: Deployment) -> None:
+    done = replace(deployment, status=DeploymentStatus.DONE, ended_at_ms=draft.now_ms)
+    draft.change(deployment=done, halted="")
+    if draft.state.target is not None:
+        census = take_census(draft)
+        message = f"deployed: {len(census.serving)}/{census.count} healthy"
+    else:
+        message = "removed"
+    draft.event("deployment.done", message, release=_release(draft))
+
+
+def _fail(draft: Draft, deployment: Deployment, reason: str) -> None:
+    failed = replace(
+        deployment, status=DeploymentStatus.FAILED, ended_at_ms=draft.now_ms, reason=reason
+    )
+    release = _release(draft)
+    draft.change(deployment=failed)
+    draft.event("deployment.failed", f"failed: {reason}", release=release)
+    go_back(draft, deployment, reason)
+
+
+def go_back(draft: Draft, deployment: Deployment, reason: str) -> None:
+    """Make what ran before the target again; without any, start nothing more."""
+    before = revision_before(draft.state, deployment)
+    if before is None:
+        draft.change(halted=f"the first deployment failed, so nothing more is started: {reason}")
+    elif deployment.release or before.id != deployment.to_revision:
+        draft.change(target=before, count=count_before(draft.state, deployment))
+        draft.event(
+            "deployment.reverted", f"going back to {before.release}", release=before.release
+        )
+
+
+def revision_before(state: AppState, deployment: Deployment) -> Revision | None:
+    """What the App was aimed at before the deployment; None when that was nothing."""
+    before = state.revisions.get(deployment.from_revision or "")
+    if before is None or deployment.from_app is None:
+        return before
+    return replace(before, app=deployment.from_app)
+
+
+def count_before(state: AppState, deployment: Deployment) -> int:
+    """The count the App had before the deployment."""
+    return state.count if deployment.from_count is None else deployment.from_count
+
+
+def _release(draft: Draft) -> str:
+    return draft.state.target.release if draft.state.target else ""

@@ -1,0 +1,211 @@
+"""What happened to each instance since the last look, turned into phases. Decides nothing about counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from portway.core.app import Restart
+from portway.core.draft import Draft
+from portway.core.health import HealthStatus
+from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
+from portway.core.observed import Observed, StartFailure
+from portway.core.plan import RemoveInstance
+from portway.core.routes import RouteKey
+from portway.core.routing import is_failing
+
+GONE_KEPT = 20
+_SIGNALS = {
+    134: "SIGABRT: it gave up",
+    137: "SIGKILL: it was killed",
+    139: "SIGSEGV: it crashed",
+    143: "SIGTERM: it was told to end",
+}
+
+
+def note_what_happened(draft: Draft) -> None:
+    """Bring every record up to what the engine and the checks say; adopt what runs without a record."""
+    assert draft.observed.instances is not None
+    _adopt(draft)
+    for record in draft.state.live:
+        _note(draft, record, draft.observed.instances.get(record.id))
+    _clean_up(draft)
+
+
+def _note(draft: Draft, record: InstanceRecord, seen: ObservedInstance | None) -> None:
+    if seen is None:
+        _note_absent(draft, record)
+    elif seen.state is EngineState.EXITED:
+        _note_exit(draft, record, seen)
+    elif seen.state is EngineState.RUNNING:
+        _note_running(draft, record)
+    elif record.id in draft.observed.start_failures:
+        _note_start_failure(draft, record, draft.observed.start_failures[record.id])
+
+
+def _note_absent(draft: Draft, record: InstanceRecord) -> None:
+    failure = draft.observed.start_failures.get(record.id)
+    if record.phase is Phase.PLANNED:
+        if failure is not None:
+            _note_start_failure(draft, record, failure)
+    elif record.phase >= Phase.DRAINING:
+        # Its start may still be on the way: what comes up after it is forgotten would be an orphan.
+        if record.id not in draft.observed.underway:
+            draft.advance(record, Phase.GONE)
+    else:
+        reason = (
+            "it disappeared from the engine (removed by someone else, or the machine restarted)"
+        )
+        draft.advance(record, Phase.GONE, reason=reason, failed=True)
+
+
+def _note_start_failure(draft: Draft, record: InstanceRecord, failure: StartFailure) -> None:
+    if record.phase >= Phase.DRAINING:
+        draft.advance(record, Phase.GONE)
+    elif failure.port_taken and not any(lease.fixed for lease in record.identity.leases):
+        draft.advance(record, Phase.GONE, reason=f"{failure.reason}; another host port is tried")
+        draft.event("port.moved", failure.reason, instance_id=record.id)
+    elif failure.retry_at_ms is not None:
+        draft.block(f"{_short(record)} cannot start yet: {failure.reason}")
+        if failure.retry_at_ms > draft.now_ms:  # else it is being tried again at this moment
+            draft.wake_at(failure.retry_at_ms)
+    else:
+        draft.advance(record, Phase.GONE, reason=failure.reason, failed=True)
+
+
+def _note_exit(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> None:
+    wanted = record.phase >= Phase.DRAINING
+    completed = not wanted and _is_completion(draft, record, seen)
+    draft.advance(
+        record,
+        Phase.GONE,
+        reason="it completed" if completed else _exit_reason(draft, record, seen),
+        failed=not wanted and not completed,
+        exit_code=seen.exit_code,
+    )
+
+
+def _is_completion(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> bool:
+    revision = draft.state.revisions.get(record.identity.revision)
+    may_end = revision is not None and revision.app.restart is not Restart.ALWAYS
+    return may_end and seen.exit_code == 0
+
+
+def _exit_reason(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> str:
+    if seen.oom_killed:
+        how = "it was killed because it used more memory than its limit"
+    elif seen.error:
+        how = seen.error
+    elif seen.exit_code is None:
+        how = "it ended"
+    else:
+        how = f"it exited with code {seen.exit_code}{_meaning(seen.exit_code)}"
+    return how + last_words(draft, record)
+
+
+def _meaning(exit_code: int) -> str:
+    """What an exit code says that is not plain from its number."""
+    if exit_code == 0:
+        return ", but it is meant to keep running (`restart: on-failure` lets it complete)"
+    if exit_code in _SIGNALS:
+        return f" ({_SIGNALS[exit_code]})"
+    return ""
+
+
+def last_words(draft: Draft, record: InstanceRecord) -> str:
+    """The instance's last log lines, indented, to end a reason with."""
+    words = draft.observed.last_words.get(record.id, "").strip()
+    return "".join(f"\n    {line}" for line in words.splitlines()) if words else ""
+
+
+def _note_running(draft: Draft, record: InstanceRecord) -> None:
+    health = draft.observed.health.get(record.id)
+    if record.phase >= Phase.READY:
+        return
+    if health is not None and health.status is HealthStatus.PASSING:
+        draft.advance(record, Phase.READY)
+        _note_progress(draft)
+    elif record.phase is Phase.PLANNED:
+        draft.advance(record, Phase.STARTED)
+    elif is_failing(draft.observed, record.id) and health is not None:
+        since_s = (draft.now_ms - (record.started_at_ms or draft.now_ms)) // 1000
+        detail = explained(draft.observed, record.id, health.detail)
+        reason = f"it did not become healthy within {since_s} s: {detail}"
+        draft.advance(
+            record, Phase.DRAINING, reason=reason + last_words(draft, record), failed=True
+        )
+
+
+def explained(observed: Observed, instance_id: str, detail: str) -> str:
+    """What a check said of an instance, with what was found out about it."""
+    explanation = observed.explanations.get(instance_id, "")
+    return "; ".join(part for part in (detail, explanation) if part)
+
+
+def _note_progress(draft: Draft) -> None:
+    deployment = draft.state.deployment
+    if deployment is not None:
+        draft.change(deployment=replace(deployment, progressed_at_ms=draft.now_ms))
+
+
+def _adopt(draft: Draft) -> None:
+    """Take over what runs under this App's name without a record: a store restored from a backup, a lost save."""
+    assert draft.observed.instances is not None
+    known = {record.id for record in draft.state.instances}
+    for seen in draft.observed.instances.values():
+        identity = seen.identity
+        if identity.app_id != draft.state.app_id or identity.slot == 0 or seen.id in known:
+            continue
+        draft.add(InstanceRecord(identity=identity, planned_at_ms=seen.started_at_ms or 0))
+        draft.event(
+            "instance.adopted",
+            f"{seen.id.rpartition('/')[2]} was found running and taken over",
+            instance_id=seen.id,
+        )
+
+
+def _clean_up(draft: Draft) -> None:
+    """Remove from the engine what has ended; forget old records that nothing refers to."""
+    assert draft.observed.instances is not None
+    gone = [r for r in draft.state.instances if r.phase is Phase.GONE]
+    for record in gone:
+        if record.id in draft.observed.instances:
+            draft.act(RemoveInstance(instance_id=record.id))
+    forgettable = [
+        r for r in gone if r.id not in draft.observed.instances and not _is_completed(draft, r)
+    ]
+    for record in forgettable[: max(0, len(forgettable) - GONE_KEPT)]:
+        draft.forget(record)
+
+
+def _is_completed(draft: Draft, record: InstanceRecord) -> bool:
+    target = draft.state.target
+    return target is not None and record.identity.revision == target.id and has_completed(record)
+
+
+def has_completed(record: InstanceRecord) -> bool:
+    """Whether the instance ended by itself, successfully, and is not to be replaced."""
+    return (
+        record.phase is Phase.GONE
+        and not record.failed
+        and record.draining_at_ms is None
+        and (record.exit_code == 0)
+    )
+
+
+def is_absent_from_routes(draft: Draft, record: InstanceRecord) -> bool:
+    """Whether the balancer itself says that it does not serve the instance; False while it cannot say."""
+    return draft.observed.served is not None and not connections_of(draft, record)
+
+
+def connections_of(draft: Draft, record: InstanceRecord) -> dict[RouteKey, int]:
+    """The listeners that still have the instance, and how many connections each keeps to it."""
+    return {
+        key: endpoint.connections
+        for key, route in (draft.observed.served or {}).items()
+        for endpoint in route.endpoints
+        if endpoint.instance_id == record.id
+    }
+
+
+def _short(record: InstanceRecord) -> str:
+    return record.id.rpartition("/")[2]

@@ -1,0 +1,53 @@
+"""Observed: what the world looks like to one App at one moment. Read back, never assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from portway.core.app import Protocol
+from portway.core.health import Health
+from portway.core.instance import ObservedInstance
+from portway.core.placement import NodeView
+from portway.core.ports import Holder
+from portway.core.routes import Route, RouteKey, ServedRoute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartFailure:
+    """The engine would not start an instance. `retry_at_ms` None: trying again cannot help."""
+
+    at_ms: int
+    reason: str
+    port_taken: bool = False
+    retry_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The world around one App.
+
+    `instances` and `served` are None when they could not be read: then nothing is concluded from
+    them. `applied` are the routes the balancer last confirmed for this App. `last_words` are the
+    last log lines of instances that ended or fail, `explanations` what was found out about those that
+    do not become healthy. `waiting_for` is an unmet dependency, as a sentence.
+    """
+
+    instances: Mapping[str, ObservedInstance] | None
+    served: Mapping[RouteKey, ServedRoute] | None
+    applied: tuple[Route, ...] | None = None
+    health: Mapping[str, Health] = field(default_factory=dict)
+    nodes: tuple[NodeView, ...] = ()
+    node_load: Mapping[str, int] = field(default_factory=dict)
+    occupied: Mapping[tuple[Protocol, int], Holder] = field(default_factory=dict)
+    certificates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    start_failures: Mapping[str, StartFailure] = field(default_factory=dict)
+    last_words: Mapping[str, str] = field(default_factory=dict)
+    explanations: Mapping[str, str] = field(default_factory=dict)
+    underway: frozenset[str] = (
+        frozenset()
+    )  # instances being started or stopped: absence proves nothing
+    waiting_for: str = ""
+    route_error: str = ""  # why the balancer refused a listener of this App, "" when it did not
+    reaches_containers: bool = True
+    publish_address: str = "127.0.0.1"

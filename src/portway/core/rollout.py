@@ -1,0 +1,312 @@
+"""How many to start, which to let go: the App moves from what runs to what should, within its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portway.core.app import Exposure, PortSpec, Protocol
+from portway.core.capacity import Capacity, capacity, replaces_in_place
+from portway.core.draft import Draft
+from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
+from portway.core.lifecycle import has_completed
+from portway.core.placement import place
+from portway.core.ports import ANY_ADDRESS, PortRefusal, PortRequest
+from portway.core.routes import EndpointState
+from portway.core.routing import is_failing, project_routes
+from portway.core.state import Revision
+
+BACK_OFF_FIRST_S = 1.0
+BACK_OFF_MAX_S = 60.0
+# An instance that lived so long before it failed is not part of a crash loop.
+CRASH_LOOP_WINDOW_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """The App's instances, sorted by what they are worth right now.
+
+    `fresh`: current revision and staying; `stale`: another revision. `serving`: healthy and, where
+    the App has routes, confirmed behind them by the balancer.
+    """
+
+    count: int
+    live: tuple[InstanceRecord, ...]
+    fresh: tuple[InstanceRecord, ...]
+    stale: tuple[InstanceRecord, ...]
+    failing: frozenset[str]
+    serving: frozenset[str]
+    completed: int
+
+    @property
+    def sound(self) -> tuple[InstanceRecord, ...]:
+        """Current instances that are not known to fail."""
+        return tuple(r for r in self.fresh if r.id not in self.failing)
+
+
+def take_census(draft: Draft) -> Census:
+    """Count from what is, never from what was."""
+    target = draft.state.target
+    active = [r for r in draft.state.live if r.phase < Phase.DRAINING]
+    fresh = [r for r in active if target is not None and r.identity.revision == target.id]
+    failing = frozenset(r.id for r in active if is_failing(draft.observed, r.id))
+    routed = _routed_ids(draft)
+    serving = frozenset(
+        r.id
+        for r in active
+        if r.phase is Phase.READY and r.id not in failing and (routed is None or r.id in routed)
+    )
+    completed = sum(
+        1
+        for r in draft.state.instances
+        if target is not None and r.identity.revision == target.id and has_completed(r)
+    )
+    return Census(
+        count=draft.state.count if target is not None else 0,
+        live=draft.state.live,
+        fresh=tuple(fresh),
+        stale=tuple(r for r in active if r not in fresh),
+        failing=failing,
+        serving=serving,
+        completed=completed,
+    )
+
+
+def _routed_ids(draft: Draft) -> frozenset[str] | None:
+    """Instances the balancer confirms on every listener meant for them; None when the App has no routes."""
+    wanted = project_routes(draft.state, draft.observed)
+    if not wanted:
+        return None
+    served = draft.observed.served or {}
+    confirmed: dict[str, bool] = {}
+    for route in wanted:
+        have = served.get(route.key)
+        ready = {
+            e.instance_id
+            for e in (have.endpoints if have else ())
+            if e.state is EndpointState.READY
+        }
+        for endpoint in route.endpoints:
+            here = endpoint.instance_id in ready
+            confirmed[endpoint.instance_id] = confirmed.get(endpoint.instance_id, True) and here
+    return frozenset(instance for instance, everywhere in confirmed.items() if everywhere)
+
+
+def plan_rollout(draft: Draft) -> None:
+    """Let go of what is too much or stale, then start what is missing."""
+    census = take_census(draft)
+    bounds = _bounds(draft, census.count)
+    _let_go(draft, census, bounds)
+    _start(draft, take_census(draft), bounds)
+
+
+def _bounds(draft: Draft, count: int) -> Capacity:
+    if draft.app is None:
+        return Capacity(minimum_healthy=0, maximum_live=0)
+    nodes = sum(1 for node in draft.observed.nodes if node.available)
+    one_at_a_time = replaces_in_place(draft.app, count=count, nodes=nodes)
+    return capacity(count, draft.app.rollout, one_at_a_time=one_at_a_time)
+
+
+def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
+    fresh_serving = [r for r in census.fresh if r.id in census.serving]
+    if len(fresh_serving) + census.completed >= census.count:
+        _drain_all(draft, census.stale, _successor(draft))
+        _drain_surplus(draft, census)
+        return
+    excess = len(census.serving) - census.count
+    leaving = sum(1 for r in census.live if r.phase >= Phase.DRAINING)
+    room = len(census.live) - leaving + _missing(census) - bounds.maximum_live
+    spare = len(census.serving) - bounds.minimum_healthy
+    _drain_stale(draft, census, serving_allowed=max(0, min(spare, max(excess, room))), room=room)
+    if not census.stale:
+        _drain_failing(draft, census, room=room)
+
+
+def _successor(draft: Draft) -> str:
+    """Why a stale instance leaves, as a phrase."""
+    target = draft.state.target
+    return f"release {target.release} takes its place" if target else "its app is deleted"
+
+
+def _drain_all(draft: Draft, records: Sequence[InstanceRecord], reason: str) -> None:
+    for record in records:
+        draft.advance(record, Phase.DRAINING, reason=reason)
+
+
+def _drain_surplus(draft: Draft, census: Census) -> None:
+    """Too many current ones: failing first, then those not serving, then the highest slots."""
+    surplus = len(census.fresh) - census.count
+    order = sorted(
+        census.fresh,
+        key=lambda r: (
+            r.id not in census.failing,
+            r.id in census.serving,
+            -r.identity.slot,
+            r.identity.serial,
+        ),
+    )
+    for record in order[: max(0, surplus)]:
+        failing = record.id in census.failing
+        health = draft.observed.health.get(record.id)
+        detail = f"unhealthy: {health.detail}" if failing and health else "scaled down"
+        draft.advance(record, Phase.DRAINING, reason=detail, failed=failing)
+
+
+def _drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int) -> None:
+    """Stale ones leave as replacements serve, or to make room where the maximum leaves none.
+
+    One that serves nobody is let go first, but only for room: it may be about to recover. Those that
+    were never healthy go before one that only fails its check, for it may be all that answers.
+    """
+    idle = [r for r in census.stale if r.id not in census.serving]
+    idle.sort(key=lambda r: r.phase is Phase.READY)
+    idle_leaving = idle[: max(0, room)]
+    _drain_all(draft, idle_leaving, _successor(draft))
+    replaced = {r.identity.slot for r in census.fresh if r.id in census.serving}
+    serving = sorted(
+        (r for r in census.stale if r.id in census.serving),
+        key=lambda r: (r.identity.slot not in replaced, -r.identity.slot),
+    )
+    allowed = max(0, serving_allowed - len(idle_leaving)) if room > 0 else serving_allowed
+    _drain_all(draft, serving[:allowed], _successor(draft))
+
+
+def _drain_failing(draft: Draft, census: Census, *, room: int) -> None:
+    """A failing current one goes before its replacement only where the maximum leaves no room for both."""
+    for record in sorted(census.fresh, key=lambda r: r.identity.serial):
+        if room <= 0:
+            return
+        if record.id in census.failing:
+            health = draft.observed.health.get(record.id)
+            detail = f"unhealthy: {health.detail}" if health else "unhealthy"
+            draft.advance(record, Phase.DRAINING, reason=detail, failed=True)
+            room -= 1
+
+
+def _missing(census: Census) -> int:
+    return max(0, census.count - len(census.sound) - census.completed)
+
+
+def _start(draft: Draft, census: Census, bounds: Capacity) -> None:
+    wanted = _missing(census)
+    target = draft.state.target
+    if not wanted or target is None:
+        return
+    if draft.state.halted:
+        draft.block(draft.state.halted)
+        return
+    if draft.observed.waiting_for:
+        draft.block(draft.observed.waiting_for)
+        return
+    if _backs_off(draft, target):
+        return
+    allowed = min(wanted, bounds.maximum_live - len(census.live), _batch(draft, census))
+    for _ in range(allowed):
+        if not _start_one(draft, target, census.count):
+            return
+
+
+def _batch(draft: Draft, census: Census) -> int:
+    """`parallelism` caps how many are on their way at once; `delay_s` keeps batches apart."""
+    assert draft.app is not None
+    rollout = draft.app.rollout
+    if not rollout.parallelism:
+        return census.count
+    on_their_way = sum(1 for r in census.fresh if r.phase < Phase.READY)
+    if on_their_way == 0 and rollout.delay_s and census.stale:
+        ready_at = max((r.ready_at_ms or 0 for r in census.fresh), default=0)
+        next_at = ready_at + int(rollout.delay_s * 1000)
+        if ready_at and draft.now_ms < next_at:
+            draft.wake_at(next_at)
+            return 0
+    return max(0, rollout.parallelism - on_their_way)
+
+
+def _backs_off(draft: Draft, target: Revision) -> bool:
+    """Crash loops slow down: 1 s, 2 s, 4 s ... up to a minute between replacements."""
+    recent = [
+        f
+        for f in draft.state.failures
+        if f.revision == target.id and draft.now_ms - f.at_ms < CRASH_LOOP_WINDOW_S * 1000
+    ]
+    if not recent:
+        return False
+    delay_s = min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(16, len(recent) - 1))
+    next_at = recent[-1].at_ms + int(delay_s * 1000)
+    if draft.now_ms >= next_at:
+        return False
+    wait_s = (next_at - draft.now_ms) / 1000
+    draft.block(f"the next try is in {wait_s:.0f} s, after: {recent[-1].reason}")
+    draft.wake_at(next_at)
+    return True
+
+
+def _start_one(draft: Draft, target: Revision, count: int) -> bool:
+    node = _choose_node(draft)
+    if node is None:
+        draft.block("no node is available to run on")
+        return False
+    slot = _free_slot(draft, target, count)
+    leases = draft.host_pool.propose(
+        node,
+        [_request(draft, spec, slot, node) for spec in target.app.ports],
+        now_ms=draft.now_ms,
+        occupied=draft.observed.occupied,
+        pending=draft.taken,
+    )
+    if isinstance(leases, PortRefusal):
+        draft.block(leases.reason)
+        draft.wake_at(draft.now_ms + 1000)
+        return False
+    serial = draft.state.next_serial
+    identity = InstanceIdentity(
+        id=instance_id(draft.state.app_id, slot=slot, serial=serial),
+        app_id=draft.state.app_id,
+        slot=slot,
+        serial=serial,
+        revision=target.id,
+        release=target.release,
+        node=node,
+        leases=leases,
+    )
+    draft.add(InstanceRecord(identity=identity, planned_at_ms=draft.now_ms))
+    return True
+
+
+def _choose_node(draft: Draft) -> str | None:
+    mine: dict[str, int] = {}
+    for record in draft.state.live:
+        mine[record.identity.node] = mine.get(record.identity.node, 0) + 1
+    return place(draft.observed.nodes, app_instances=mine, all_instances=draft.observed.node_load)
+
+
+def _free_slot(draft: Draft, target: Revision, count: int) -> int:
+    filled = {
+        r.identity.slot
+        for r in draft.state.live
+        if r.identity.revision == target.id
+        and r.phase < Phase.DRAINING
+        and not is_failing(draft.observed, r.id)
+    }
+    return next((slot for slot in range(1, count + 1) if slot not in filled), count)
+
+
+def _request(draft: Draft, spec: PortSpec, slot: int, node: str) -> PortRequest:
+    """Sticky: the slot asks for the host port it had last on that node."""
+    previous = [
+        lease.host_port
+        for r in draft.state.instances
+        if r.identity.slot == slot and r.identity.node == node
+        for lease in r.identity.leases
+        if lease.port_name == spec.name
+    ]
+    published = ANY_ADDRESS if spec.exposure is Exposure.HOST else draft.observed.publish_address
+    return PortRequest(
+        port_name=spec.name,
+        protocol=Protocol(spec.protocol),
+        container_port=spec.container_port,
+        host_port=spec.host_port,
+        preferred=previous[-1] if previous else None,
+        address=(spec.address or published) if spec.exposure is Exposure.HOST else published,
+    )

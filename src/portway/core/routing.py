@@ -1,0 +1,151 @@
+"""Instances -> endpoints -> routes: who is behind which listener. Computed from what runs, never from the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from portway.core.app import App, Exposure, PortSpec, Protocol
+from portway.core.health import HealthStatus
+from portway.core.instance import InstanceRecord, ObservedInstance, Phase
+from portway.core.observed import Observed
+from portway.core.ports import LOOPBACK
+from portway.core.routes import Endpoint, EndpointState, Route, RouteKey
+from portway.core.state import AppState
+
+
+def is_routed(spec: PortSpec) -> bool:
+    """Whether the balancer serves this port; UDP and HOST ports are the engine's alone."""
+    return spec.exposure is not Exposure.HOST and spec.protocol is Protocol.TCP
+
+
+def route_keys(
+    spec: PortSpec, service_ports: Mapping[str, int]
+) -> tuple[tuple[RouteKey, int | None], ...]:
+    """The listeners of one port, each with the slot it serves (None: all of them).
+
+    Several service ports are a pool: the n-th belongs to slot n. None yet assigned: no listener.
+    """
+    address = LOOPBACK if spec.exposure is Exposure.INTERNAL else spec.address or ""
+    if not spec.service_ports:
+        assigned = service_ports.get(spec.name)
+        return ((RouteKey(address=address, service_port=assigned), None),) if assigned else ()
+    pool = len(spec.service_ports) > 1
+    return tuple(
+        (RouteKey(address=address, service_port=number), nth if pool else None)
+        for nth, number in enumerate(spec.service_ports, start=1)
+    )
+
+
+def wants_listener(state: AppState) -> bool:
+    """Whether a port of the App still waits for portway to choose its listener."""
+    return state.target is not None and any(
+        is_routed(spec) and not spec.service_ports and spec.name not in state.service_ports
+        for spec in state.target.app.ports
+    )
+
+
+def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
+    """Every route of an App, ordered by listener.
+
+    Listeners are those of the target revision and, while older revisions still run, theirs too: a
+    listener that a new release drops goes only with the last instance that served it.
+    """
+    if (state.target is None or state.leaving) and not state.live:
+        return ()
+    routes: dict[RouteKey, Route] = {}
+    for app in _specs(state):
+        for spec in filter(is_routed, app.ports):
+            for key, slot in route_keys(spec, state.service_ports):
+                if key not in routes:
+                    routes[key] = _route(state, observed, spec, key, slot)
+    return tuple(routes[key] for key in sorted(routes))
+
+
+def _specs(state: AppState) -> Iterable[App]:
+    if state.target is not None:
+        yield state.target.app
+    for record in sorted(state.live, key=lambda r: -r.identity.serial):
+        revision = state.revisions.get(record.identity.revision)
+        if revision is not None:
+            yield revision.app
+
+
+def _route(
+    state: AppState, observed: Observed, spec: PortSpec, key: RouteKey, slot: int | None
+) -> Route:
+    return Route(
+        key=key,
+        owner=state.app_id,
+        port_name=spec.name,
+        listener=spec.listener,
+        certificates=observed.certificates.get(key.service_port, ()),
+        endpoints=_endpoints(state, observed, key, slot),
+    )
+
+
+def _endpoints(
+    state: AppState, observed: Observed, key: RouteKey, slot: int | None
+) -> tuple[Endpoint, ...]:
+    instances = observed.instances or {}
+    failing = failing_ids(state, observed)
+    endpoints: list[Endpoint] = []
+    for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial)):
+        seen = instances.get(record.id)
+        if seen is None or record.id in failing or slot not in (None, record.identity.slot):
+            continue
+        endpoint = _endpoint(state, record, seen, key)
+        if endpoint is not None:
+            endpoints.append(endpoint)
+    return tuple(endpoints)
+
+
+def failing_ids(state: AppState, observed: Observed) -> frozenset[str]:
+    """The instances to keep traffic from.
+
+    When every one that has been healthy fails, none is: taking the whole App out on the word of its
+    checks helps nobody (ELB calls it fail-open).
+    """
+    candidates = [r for r in state.live if r.phase is Phase.READY]
+    failing = frozenset(r.id for r in candidates if is_failing(observed, r.id))
+    return frozenset() if len(failing) == len(candidates) else failing
+
+
+def is_failing(observed: Observed, instance_id: str) -> bool:
+    """Whether the judge's verdict on the instance is FAILING."""
+    health = observed.health.get(instance_id)
+    return health is not None and health.status is HealthStatus.FAILING
+
+
+def _endpoint(
+    state: AppState, record: InstanceRecord, seen: ObservedInstance, key: RouteKey
+) -> Endpoint | None:
+    if record.phase not in (Phase.READY, Phase.DRAINING) or record.ready_at_ms is None:
+        return None
+    port_number = _port_number(state, record, seen, key)
+    if port_number is None or not seen.address:
+        return None
+    return Endpoint(
+        instance_id=record.id,
+        address=seen.address,
+        port_number=port_number,
+        state=EndpointState.READY if record.phase is Phase.READY else EndpointState.DRAINING,
+    )
+
+
+def _port_number(
+    state: AppState, record: InstanceRecord, seen: ObservedInstance, key: RouteKey
+) -> int | None:
+    revision = state.revisions.get(record.identity.revision)
+    if revision is None:
+        return None
+    for spec in filter(is_routed, revision.app.ports):
+        if any(key == other for other, _ in route_keys(spec, state.service_ports)):
+            return _number_of(record, spec, reaches_container=seen.reaches_container)
+    return None
+
+
+def _number_of(record: InstanceRecord, spec: PortSpec, *, reaches_container: bool) -> int | None:
+    for lease in record.identity.leases:
+        if lease.port_name == spec.name:
+            return lease.container_port if reaches_container else lease.host_port
+    return spec.container_port if reaches_container else None
