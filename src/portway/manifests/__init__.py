@@ -1,0 +1,1 @@
+"""Text <-> App. Pure; may import a parser, never a file."""
