@@ -1,0 +1,1 @@
+"""What runs instances, one adapter a module, one protocol (base.py)."""
