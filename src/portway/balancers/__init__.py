@@ -1,0 +1,1 @@
+"""What serves routes, one adapter a module, one protocol (base.py)."""

@@ -1,0 +1,490 @@
+"""HAProxyBalancer: the wanted routes, and the one loop that makes HAProxy agree with them.
+
+Every change goes one way: remember what is wanted, write the files, tell the running worker, read
+it back. Calls that come together share one pass. Decides nothing about instances.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from portway.balancers.base import BalancerInfo
+from portway.balancers.haproxy import binding, live
+from portway.balancers.haproxy.admission import Problem, admit, problem_of
+from portway.balancers.haproxy.counters import Counters
+from portway.balancers.haproxy.listeners import (
+    Listener,
+    build_listener,
+    digest,
+    route_problem,
+)
+from portway.balancers.haproxy.pem import make_fallback_pem, pem_problem
+from portway.balancers.haproxy.process import MasterProcess, wait_end
+from portway.balancers.haproxy.readback import ServerKey, Statistics, parse_statistics
+from portway.balancers.haproxy.render import CONFIG, Rendered, Settings, render, structure_mark
+from portway.balancers.haproxy.report import served_routes
+from portway.balancers.haproxy.runtime import UNREACHABLE, Runtime, info
+from portway.balancers.haproxy.state import (
+    SavedState,
+    load_state,
+    prepare,
+    remove_others,
+    save_state,
+    write_files,
+)
+from portway.balancers.haproxy.workers import (
+    await_first_answer,
+    await_release,
+    replace_workers,
+    stop_oldest_workers,
+)
+from portway.core.errors import BalancerError
+from portway.core.routes import Endpoint, Route, ServedRoute
+from portway.core.stack import Certificate
+
+log = structlog.get_logger(__name__)
+
+_OBSERVE_S = 3.0
+_HOUSEKEEPING_S = 0.5
+_RESTART_RETRY_S = 0.2
+_LIVED_S = 5.0  # a master that ends sooner is started again only after a pause
+_PAUSE_S_MAX = 5.0
+
+
+class HAProxyBalancer:
+    """The Balancer protocol over one HAProxy master per home.
+
+    `public_addresses` () = all of this machine's. `describe_holder` completes "it is held by ...".
+    A worker replaced in a reload keeps its connections up to `hard_stop_after_s`, and only the
+    newest `old_workers_max` of them are kept.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        executable: str = "haproxy",
+        public_addresses: Sequence[str] = (),
+        describe_holder: binding.DescribeHolder = binding.nobody,
+        hard_stop_after_s: float = 6 * 3600.0,
+        old_workers_max: int = 16,
+        inspect_delay_ms: int = 100,
+    ) -> None:
+        self._directory = (home / "haproxy").absolute()
+        self._public_addresses = tuple(public_addresses) or binding.all_addresses()
+        self._describe_holder = describe_holder
+        self._old_workers_max = old_workers_max
+        self._settings = Settings(
+            connections_max=binding.connections_max(),
+            user=binding.worker_user(),
+            hard_stop_after_s=hard_stop_after_s,
+            inspect_delay_ms=inspect_delay_ms,
+        )
+        self._process = MasterProcess(self._directory, executable)
+        self._runtime = Runtime(self._directory, alive=lambda: self._process.find() is not None)
+        self._lock = asyncio.Lock()
+        self._wanted = 0
+        self._done = 0
+        self._routes: dict[str, tuple[Route, ...]] = {}
+        self._certificates: dict[str, str] = {}
+        self._fallback_pem = ""
+        self._bound: dict[str, tuple[tuple[str, ...], int]] = {}
+        self._served: tuple[Listener, ...] = ()
+        self._accepted: dict[str, Listener] = {}  # by name, as HAProxy last took them whole
+        self._endpoints: dict[str, Endpoint] = {}
+        self._loaded: dict[str, str] = {}
+        self._leftovers: tuple[ServerKey, ...] = ()
+        self._problems: list[Problem] = []
+        self._refused_certificates: list[Problem] = []
+        self._counters = Counters()
+        self._reloads = 0
+        self._restarts = 0
+        self._ever_started = False
+        self._started_at_s = float("-inf")
+        self._pause_s = 0.0
+        self._saved: SavedState | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Adopt the HAProxy that already runs for this home, or start it with the state saved last."""
+        self._process.program()
+        prepare(self._directory)
+        self._restore(load_state(self._directory))
+        self._ever_started = self._process.find() is not None
+        await self._settle()
+        loop = asyncio.get_running_loop()
+        # They live from open() to close(), longer than any block could hold a TaskGroup.
+        self._tasks = {loop.create_task(self._supervise()), loop.create_task(self._keep_house())}
+
+    async def close(self) -> None:
+        """Stop supervising; HAProxy goes on serving."""
+        await self._stop_tasks()
+        with suppress(BalancerError, *UNREACHABLE):
+            await self._read_statistics()
+        self._save()
+        self._process.forget()
+
+    async def shutdown(self) -> None:
+        """Stop HAProxy with all its workers; what it should serve stays on disk."""
+        await self._stop_tasks()
+        async with self._lock:
+            with suppress(BalancerError, *UNREACHABLE):
+                await self._read_statistics()
+            self._counters.keep(())
+            if self._saved is not None:  # never opened: what is on disk is all there is to know
+                self._save()
+            await self._process.stop()
+
+    async def apply(self, owner: str, routes: Sequence[Route]) -> None:
+        """Make `owner`'s routes exactly these; other owners' listeners never notice."""
+        assert all(route.owner == owner for route in routes), owner
+        if routes:
+            self._routes[owner] = tuple(sorted(routes, key=lambda route: route.key))
+        else:
+            self._routes.pop(owner, None)
+        await self._settle()
+        _raise_all([problem for problem in self._problems if problem.owner == owner])
+
+    async def certificates(self, certificates: Sequence[Certificate]) -> None:
+        """Make the set of certificates exactly these, without a reload unless one is very large."""
+        wrong = {c.name: problem for c in certificates if (problem := pem_problem(c.pem))}
+        before = self._certificates
+        self._certificates = {c.name: c.pem for c in certificates if c.name not in wrong}
+        self._certificates |= {name: before[name] for name in wrong if name in before}
+        await self._settle()
+        if wrong:
+            sentences = [f"Certificate {name} is not used: {why}" for name, why in wrong.items()]
+            raise BalancerError("\n".join(sentences), retryable=False)
+        _raise_all(self._refused_certificates)
+
+    async def observe(self) -> tuple[ServedRoute, ...]:
+        """What HAProxy really serves, old workers' connections included."""
+        deadline_s = time.monotonic() + _OBSERVE_S
+        while True:
+            try:
+                return await self._observe()
+            except UNREACHABLE as error:
+                if time.monotonic() > deadline_s:
+                    raise _unreachable(error) from error
+            await asyncio.sleep(0.02)
+
+    async def info(self) -> BalancerInfo:
+        """Version, processes, reloads."""
+        try:
+            current, old = await self._runtime.workers()
+            async with self._runtime.session() as session:
+                version = (await info(session)).version
+        except UNREACHABLE as error:
+            raise _unreachable(error) from error
+        return BalancerInfo(
+            name="haproxy",
+            version=version,
+            process_id=self._process.find() or 0,
+            worker_ids=(*current, *old),
+            reloads=self._reloads,
+            restarts=self._restarts,
+        )
+
+    async def _settle(self) -> None:
+        """Return once a pass that began after now has ended; calls that wait together share one."""
+        self._wanted += 1
+        mine = self._wanted
+        async with self._lock:
+            if self._done >= mine:
+                return
+            await asyncio.sleep(0)
+            seen = self._wanted
+            await self._converge()
+            self._done = seen
+
+    async def _converge(self) -> None:
+        for attempt in (1, 2, 3):
+            try:
+                if self._process.find() is None:
+                    await self._revive()
+                await self._converge_running()
+            except UNREACHABLE as error:
+                if attempt == 3:
+                    raise _unreachable(error) from error
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+    async def _converge_running(self) -> None:
+        self._problems = []
+        frontends = (await self._read_statistics())[0].frontends
+        async with self._runtime.session() as session:
+            running = (await info(session)).description
+        listeners = self._admit(frontends)
+        rendered = render(listeners, self._settings)
+        if self._needs_reload(running, rendered, listeners):
+            listeners, rendered = await self._validate(listeners)
+        self._save()
+        write_files(self._directory, rendered.files)
+        if self._needs_reload(running, rendered, listeners):
+            await self._reload(listeners, rendered)
+        await self._sync(listeners)
+        self._counters.forget_all_but({name for one in listeners for name in one.backends})
+        remove_others(self._directory, rendered.files)
+        self._save()
+
+    def _needs_reload(
+        self, running: str, rendered: Rendered, listeners: Sequence[Listener]
+    ) -> bool:
+        if running != structure_mark(rendered.structure):
+            return True
+        slots = [slot for listener in listeners for slot in listener.slots]
+        return any(
+            not live.fits_runtime(slot.pem) and self._loaded.get(slot.path) != digest(slot.pem)
+            for slot in slots
+        )
+
+    def _admit(self, running: frozenset[str]) -> tuple[Listener, ...]:
+        """The listeners that can be served; the others become problems."""
+        sound: list[Listener] = []
+        for route in [route for owned in self._routes.values() for route in owned]:
+            sentence = route_problem(route)
+            if sentence:
+                message = f"Port {route.key.service_port} cannot be served: {sentence}"
+                self._problems.append(problem_of(route, message, retryable=False))
+            else:
+                sound.append(self._build(route))
+        listeners, problems = admit(
+            sound,
+            bound={name: at for name, at in self._bound.items() if name in running},
+            bind_problem=lambda address, number: binding.bind_problem(
+                address, number, self._describe_holder
+            ),
+        )
+        self._problems += problems
+        return listeners
+
+    def _build(self, route: Route) -> Listener:
+        return build_listener(
+            route,
+            public_addresses=self._public_addresses,
+            certificates=self._certificates,
+            fallback_pem=self._fallback_pem,
+        )
+
+    async def _validate(
+        self, listeners: Sequence[Listener]
+    ) -> tuple[tuple[Listener, ...], Rendered]:
+        """Leave out what HAProxy would not load, so that one listener never holds up the others.
+
+        A listener that was served before goes on as it was, with the endpoints of now.
+        """
+        if not await self._check(listeners):
+            return tuple(listeners), render(listeners, self._settings)
+        sound: list[Listener] = []
+        for listener in listeners:
+            reason = await self._check([listener])
+            if not reason:
+                sound.append(listener)
+                continue
+            number = listener.route.key.service_port
+            message = f"HAProxy cannot serve port {number} of {listener.route.owner} as asked."
+            self._problems.append(
+                problem_of(listener.route, message, hint=f"It said: {reason}", retryable=False)
+            )
+            before = self._accepted.get(listener.name)
+            if before is not None:
+                sound.append(replace(before, servers=listener.servers))
+        reason = await self._check(sound)
+        if reason:
+            raise BalancerError("HAProxy refuses its configuration.", hint=f"It said: {reason}")
+        return tuple(sound), render(sound, self._settings)
+
+    async def _check(self, listeners: Sequence[Listener]) -> str:
+        files = dict(render(listeners, self._settings).files)
+        config = files.pop(CONFIG)
+        candidate = f"{CONFIG}.candidate"
+        write_files(self._directory, {**files, candidate: config})
+        try:
+            return await self._process.check(candidate)
+        finally:
+            (self._directory / candidate).unlink(missing_ok=True)
+
+    async def _reload(self, listeners: Sequence[Listener], rendered: Rendered) -> None:
+        await self._retire_removed({listener.name for listener in listeners})
+        await replace_workers(
+            self._process, self._runtime, description=structure_mark(rendered.structure)
+        )
+        self._reloads += 1
+        kept = {listener.name for listener in listeners}
+        removed = [bound for name, bound in self._bound.items() if name not in kept]
+        self._took(listeners)
+        await await_release(removed)
+        await stop_oldest_workers(self._runtime, keep=self._old_workers_max)
+        log.info("balancer_reloaded", listeners=len(listeners), reloads=self._reloads)
+
+    async def _retire_removed(self, names: set[str]) -> None:
+        """Close what listeners that are about to go still hold."""
+        _, old = await self._runtime.workers()
+        async with self._runtime.session() as session:
+            for key in await live.read_servers(session):
+                if key.backend.rpartition(".")[0] not in names:
+                    await live.take_out(session, self._runtime, key, old)
+
+    def _took(self, listeners: Sequence[Listener]) -> None:
+        """Note what a fresh worker has loaded from the files."""
+        self._bound = {one.name: (one.addresses, one.route.key.service_port) for one in listeners}
+        self._loaded = {slot.path: digest(slot.pem) for one in listeners for slot in one.slots}
+
+    async def _sync(self, listeners: Sequence[Listener]) -> None:
+        """Tell the running worker what changed, and read it back."""
+        (worker_id, *_), old = await self._runtime.workers()
+        self._endpoints |= {s.name: s.endpoint for one in listeners for s in one.servers}
+        self._served = tuple(listeners)
+        async with self._runtime.session(worker_id) as session:
+            self._leftovers = await live.sync_servers(session, self._runtime, listeners, old)
+            self._loaded, problems = await live.sync_certificates(session, listeners, self._loaded)
+        self._problems += problems
+        self._refused_certificates = problems
+        self._endpoints = {s.name: s.endpoint for one in listeners for s in one.servers}
+        refused = {problem.owner for problem in problems}
+        self._accepted = {
+            one.name: self._accepted.get(one.name, one) if one.route.owner in refused else one
+            for one in listeners
+        }
+
+    async def _revive(self) -> None:
+        """Start HAProxy with all that can be served, after whatever is left of the last one is gone."""
+        await self._pause()
+        await self._process.kill_members()
+        self._counters.keep(())
+        self._loaded = {}
+        self._problems = []
+        await await_release(self._bound.values())
+        listeners, rendered = await self._validate(self._admit(frozenset()))
+        write_files(self._directory, rendered.files)
+        await self._process.start()
+        self._started_at_s = time.monotonic()
+        if self._ever_started:
+            self._restarts += 1
+            log.warning("balancer_restarted", restarts=self._restarts)
+        for problem in self._problems:
+            log.warning("balancer_listener_left_out", owner=problem.owner, reason=problem.message)
+        self._ever_started = True
+        self._took(listeners)
+        await await_first_answer(self._runtime)
+
+    async def _pause(self) -> None:
+        """Start at once, but ever later when it keeps dying at once."""
+        if time.monotonic() - self._started_at_s > _LIVED_S:
+            self._pause_s = 0.0
+            return
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(_PAUSE_S_MAX, max(0.1, self._pause_s * 2))
+
+    async def _supervise(self) -> None:
+        """Bring HAProxy back whenever its master ends (it ends itself when a worker is killed)."""
+        while True:
+            master = self._process.find()
+            if master is not None:
+                await wait_end(master)
+                log.warning("balancer_ended", process_id=master)
+            try:
+                await self._settle()
+            except BalancerError as error:
+                log.error("balancer_not_restarted", error=str(error))
+                await asyncio.sleep(_RESTART_RETRY_S)
+
+    async def _keep_house(self) -> None:
+        """Delete servers once their idle connections are closed; take ports once they are free."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            if any(problem.retryable for problem in self._problems):
+                with suppress(BalancerError):
+                    await self._settle()
+            if not self._leftovers:
+                continue
+            async with self._lock:
+                with suppress(*UNREACHABLE):
+                    async with self._runtime.session() as session:
+                        self._leftovers = await live.delete_servers(session, self._leftovers)
+
+    async def _stop_tasks(self) -> None:
+        tasks, self._tasks = self._tasks, set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _observe(self) -> tuple[ServedRoute, ...]:
+        readings = await self._read_statistics()
+        async with self._runtime.session() as session:
+            servers = await live.read_servers(session)
+        return served_routes(
+            self._served,
+            endpoints=self._endpoints,
+            servers=servers,
+            readings=readings,
+            counters=self._counters,
+        )
+
+    async def _read_statistics(self) -> list[Statistics]:
+        """Readings of every living worker, the current one first; counters are added up on the way."""
+        (worker_id, *_), old = await self._runtime.workers()
+        async with self._runtime.session(worker_id) as session:
+            readings = [parse_statistics(await session.ask("show stat"))]
+        living = [worker_id]
+        for old_id in old:
+            # An old worker may end between being listed and being asked.
+            with suppress(ValueError):
+                readings.append(parse_statistics(await self._runtime.ask_old(old_id, "show stat")))
+                living.append(old_id)
+        for process_id, reading in zip(living, readings, strict=True):
+            self._counters.see(process_id, reading.requests, reading.failed)
+        self._counters.keep(living)
+        return readings
+
+    def _restore(self, saved: SavedState) -> None:
+        routes: dict[str, list[Route]] = {}
+        for route in saved.routes:
+            routes.setdefault(route.owner, []).append(route)
+        self._routes = {owner: tuple(owned) for owner, owned in routes.items()}
+        self._certificates = dict(saved.certificates)
+        self._fallback_pem = saved.fallback_pem or make_fallback_pem()
+        self._bound = dict(saved.bound)
+        self._counters = Counters(saved.counters)
+        self._reloads = saved.reloads
+        self._restarts = saved.restarts
+
+    def _save(self) -> None:
+        state = SavedState(
+            routes=tuple(r for owner in sorted(self._routes) for r in self._routes[owner]),
+            certificates=dict(sorted(self._certificates.items())),
+            fallback_pem=self._fallback_pem,
+            bound=self._bound,
+            counters=self._counters.gone,
+            reloads=self._reloads,
+            restarts=self._restarts,
+        )
+        if state != self._saved:
+            save_state(self._directory, state)
+            self._saved = state
+
+
+def _unreachable(error: BaseException) -> BalancerError:
+    reason = str(error) or type(error).__name__
+    return BalancerError(
+        f"HAProxy does not answer on its admin socket: {reason}.",
+        hint="portway starts it again by itself when it has ended.",
+    )
+
+
+def _raise_all(problems: Sequence[Problem]) -> None:
+    if not problems:
+        return
+    raise BalancerError(
+        "\n".join(problem.message for problem in problems),
+        hint="\n".join(dict.fromkeys(p.hint for p in problems if p.hint)),
+        retryable=any(problem.retryable for problem in problems),
+    )

@@ -1,0 +1,151 @@
+"""What HAProxy says of itself, parsed: servers, statistics, processes. Pure."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from portway.balancers.haproxy.listeners import bind_address
+
+_FORCED_MAINTENANCE = 0x01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerKey:
+    """A server within its backend."""
+
+    backend: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.backend}/{self.server}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """One server as HAProxy has it."""
+
+    address: str
+    weight: int
+    maintenance: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """One reading of `show stat` of one worker."""
+
+    frontends: frozenset[str]
+    connections: Mapping[ServerKey, int]  # open and queued
+    requests: Mapping[str, int]  # by backend
+    failed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """Who answered on the admin socket and what it loaded."""
+
+    process_id: int
+    version: str
+    description: str
+
+
+def parse_servers(text: str) -> dict[ServerKey, ServerState]:
+    """`show servers state` -> every server; ValueError when it is not such a table."""
+    lines = text.strip().splitlines()
+    if len(lines) < 2 or not lines[1].startswith("# "):
+        raise ValueError(f"not a table of servers: {text[:200]!r}")
+    columns = {name: at for at, name in enumerate(lines[1][2:].split())}
+    servers: dict[ServerKey, ServerState] = {}
+    for line in lines[2:]:
+        row = line.split()
+        key = ServerKey(backend=row[columns["be_name"]], server=row[columns["srv_name"]])
+        servers[key] = ServerState(
+            address=bind_address(row[columns["srv_addr"]], int(row[columns["srv_port"]])),
+            weight=int(row[columns["srv_uweight"]]),
+            maintenance=bool(int(row[columns["srv_admin_state"]]) & _FORCED_MAINTENANCE),
+        )
+    return servers
+
+
+def parse_statistics(text: str) -> Statistics:
+    """`show stat` -> counters and connections; ValueError when it is not such a table."""
+    if not text.lstrip().startswith("# pxname,"):
+        raise ValueError(f"not a table of statistics: {text[:200]!r}")
+    frontends: set[str] = set()
+    connections: dict[ServerKey, int] = {}
+    requests: dict[str, int] = {}
+    failed: dict[str, int] = {}
+    for row in csv.DictReader(text.strip()[2:].splitlines()):
+        proxy, name = row["pxname"], row["svname"]
+        if name == "FRONTEND":
+            frontends.add(proxy)
+        elif name == "BACKEND":
+            counter = "req_tot" if row["mode"] == "http" else "stot"
+            requests[proxy] = _number(row[counter])
+            failed[proxy] = _number(row["econ"]) + _number(row["eresp"])
+        else:
+            open_now = _number(row["scur"]) + _number(row["qcur"])
+            connections[ServerKey(backend=proxy, server=name)] = open_now
+    return Statistics(
+        frontends=frozenset(frontends), connections=connections, requests=requests, failed=failed
+    )
+
+
+def parse_info(text: str) -> WorkerInfo:
+    """`show info` -> which worker this is; ValueError when it is not that."""
+    fields = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    if "Pid" not in fields:
+        raise ValueError(f"not the information of a process: {text[:200]!r}")
+    return WorkerInfo(
+        process_id=int(fields["Pid"]),
+        version=fields.get("Version", ""),
+        description=fields.get("description", ""),
+    )
+
+
+def parse_workers(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """`show proc` -> (current workers, old workers, oldest first)."""
+    if "#<PID>" not in text:
+        raise ValueError(f"not a table of processes: {text[:200]!r}")
+    current: list[int] = []
+    old: list[tuple[int, int]] = []
+    section = ""
+    for line in text.splitlines():
+        if line.startswith("# "):
+            section = line[2:].strip()
+            continue
+        row = line.split()
+        if len(row) < 3 or row[1] != "worker":
+            continue
+        if section == "old workers":
+            old.append((int(row[2]), int(row[0])))
+        else:
+            current.append(int(row[0]))
+    return tuple(current), tuple(pid for _, pid in sorted(old, reverse=True))
+
+
+def parse_sessions(text: str, key: ServerKey) -> tuple[str, ...]:
+    """`show sess` -> the ids of the sessions that are on this server."""
+    found: list[str] = []
+    for line in text.splitlines():
+        words = line.split()
+        if f"be={key.backend}" in words and f"srv={key.server}" in words:
+            found.append(words[0].rstrip(":"))
+    return tuple(found)
+
+
+def parse_map(text: str) -> dict[str, str]:
+    """`show map FILE` -> its entries."""
+    rows = (line.split() for line in text.splitlines())
+    return {row[1]: row[2] for row in rows if len(row) == 3 and row[0].startswith("0x")}
+
+
+def parse_certificate_list(text: str) -> set[str]:
+    """`show ssl crt-list -n FILE` -> the certificate files in it."""
+    lines = (line.strip() for line in text.splitlines())
+    return {line.split()[0].rpartition(":")[0] for line in lines if line and line[0] != "#"}
+
+
+def _number(text: str) -> int:
+    return int(text) if text else 0

@@ -1,0 +1,279 @@
+"""Listeners -> the files HAProxy reads: haproxy.cfg, certificate lists, certificates, cookie maps. Pure, byte-stable.
+
+Nothing of a user's text is written as it is: names are slugs with hashes, the rest are numbers,
+addresses and words of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from portway.balancers.haproxy.listeners import Listener, bind_address
+from portway.core.app import ListenerProtocol, ListenerSpec
+
+CONFIG = "haproxy.cfg"
+ADMIN_SOCKET = "admin.sock"
+HEALTH_SOCKET = "health.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the configuration needs to know of the machine and of our policy."""
+
+    connections_max: int
+    user: str = ""  # workers run as this user; "" = as whoever starts HAProxy
+    hard_stop_after_s: float = 6 * 3600.0
+    inspect_delay_ms: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """All files by path relative to HAProxy's directory. `structure` differs when only a reload can tell HAProxy."""
+
+    files: Mapping[str, str]
+    structure: str
+
+
+def render(listeners: Sequence[Listener], settings: Settings) -> Rendered:
+    """The same listeners in any order give the same bytes."""
+    ordered = sorted(listeners, key=lambda listener: listener.name)
+    plain = _config(ordered, settings, structure="", with_servers=False)
+    structure = hashlib.sha256(plain.encode()).hexdigest()[:16]
+    files = {CONFIG: _config(ordered, settings, structure=structure, with_servers=True)}
+    for listener in ordered:
+        files |= _side_files(listener)
+    return Rendered(files=files, structure=structure)
+
+
+def structure_mark(structure: str) -> str:
+    """What a worker that loaded this structure says as its description."""
+    return f"portway-{structure}"
+
+
+def server_options(spec: ListenerSpec) -> str:
+    """The options of every server of a listener, as in `default-server` and in `add server`."""
+    options = ["pool-purge-delay 1s"]
+    if spec.slow_start_s > 0:
+        options.append(f"slowstart {_milliseconds(spec.slow_start_s)}")
+    if spec.proxy_protocol:
+        options.append("send-proxy")
+    if spec.secure:
+        options.append("ssl verify none")
+    return " ".join(options)
+
+
+def _config(
+    listeners: Sequence[Listener], settings: Settings, *, structure: str, with_servers: bool
+) -> str:
+    sections = [_global(settings, structure), _defaults(), _health()]
+    for listener in listeners:
+        servers = _server_lines(listener) if with_servers else []
+        sections.append(_frontend(listener, settings))
+        if listener.speaks_http:
+            sections.append(_http_backend(listener) + servers)
+        if listener.speaks_tcp:
+            sections.append(_tcp_backend(listener) + servers)
+    return "\n\n".join(_indented(section) for section in sections) + "\n"
+
+
+def _indented(section: Sequence[str]) -> str:
+    return "\n    ".join(section)
+
+
+def _global(settings: Settings, structure: str) -> list[str]:
+    return [
+        "global",
+        f"description {structure_mark(structure)}",
+        f"stats socket unix@{ADMIN_SOCKET} mode 600 level admin expose-fd listeners",
+        "stats timeout 1h",
+        f"maxconn {settings.connections_max}",
+        f"hard-stop-after {_milliseconds(settings.hard_stop_after_s)}",
+        "noreuseport",
+        *([f"user {settings.user}", f"group {settings.user}"] if settings.user else []),
+        "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets",
+        "ssl-default-bind-ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+        "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+        "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
+        "tune.ssl.default-dh-param 2048",
+    ]
+
+
+def _defaults() -> list[str]:
+    # A request is tried again only where no byte of it was sent: connecting failed.
+    return [
+        "defaults",
+        "timeout connect 3s",
+        "timeout queue 5s",
+        "timeout client 1h",
+        "timeout server 1h",
+        "timeout http-request 30s",
+        "timeout http-keep-alive 60s",
+        "retries 3",
+        "option redispatch 1",
+        "option dontlognull",
+    ]
+
+
+def _health() -> list[str]:
+    return [
+        "frontend portway",
+        "mode http",
+        f"bind unix@{HEALTH_SOCKET} mode 600",
+        "http-request return status 200 content-type text/plain string ok",
+    ]
+
+
+def _frontend(listener: Listener, settings: Settings) -> list[str]:
+    spec = listener.route.listener
+    lines = [
+        f"frontend {listener.name}",
+        f"mode {'tcp' if listener.speaks_tcp else 'http'}",
+        *(_bind(listener, address) for address in listener.addresses),
+        f"timeout client {_milliseconds(spec.idle_timeout_s)}",
+    ]
+    if spec.protocol is ListenerProtocol.AUTO:
+        return [
+            *lines,
+            f"tcp-request inspect-delay {settings.inspect_delay_ms}ms",
+            "tcp-request content switch-mode http if HTTP",
+            f"use_backend {listener.http_backend} if HTTP",
+            f"default_backend {listener.tcp_backend}",
+        ]
+    return [*lines, f"default_backend {listener.backends[0]}"]
+
+
+def _bind(listener: Listener, address: str) -> str:
+    parts = [f"bind {bind_address(address, listener.route.key.service_port)}"]
+    if ":" in address:
+        parts.append("v6only")
+    if listener.slots:
+        parts.append(f"ssl crt-list {listener.list_path}")
+        if listener.speaks_http:
+            parts.append("alpn h2,http/1.1")
+    return " ".join(parts)
+
+
+def _backend(listener: Listener, name: str, mode: str) -> list[str]:
+    spec = listener.route.listener
+    idle = _milliseconds(spec.idle_timeout_s)
+    return [
+        f"backend {name}",
+        f"mode {mode}",
+        f"balance {spec.balance.value}",
+        f"timeout server {idle}",
+        f"timeout tunnel {idle}",
+        f"default-server {server_options(spec)}",
+    ]
+
+
+def _tcp_backend(listener: Listener) -> list[str]:
+    return [
+        *_backend(listener, listener.tcp_backend, "tcp"),
+        "option srvtcpka",
+    ]
+
+
+def _http_backend(listener: Listener) -> list[str]:
+    return [
+        *_backend(listener, listener.http_backend, "http"),
+        "http-reuse safe",
+        "retry-on conn-failure",
+        *_REFUSE_SMUGGLING,
+        *_FORWARDED,
+        *_REQUEST_ID,
+        *(_sticky(listener) if listener.sticky else []),
+        _unavailable(listener),
+    ]
+
+
+# Content-Length beside Transfer-Encoding never gets here: HAProxy drops it, as RFC 9112 6.3 says.
+_REFUSE_SMUGGLING = (
+    "http-request deny deny_status 400 if { req.fhdr_cnt(content-length) gt 1 }",
+    "http-request deny deny_status 400 if { req.fhdr(content-length) -m found }"
+    " !{ req.fhdr(content-length) -m reg ^[0-9]+$ }",
+    "http-request deny deny_status 400 if { req.fhdr_cnt(transfer-encoding) gt 1 }",
+    "http-request deny deny_status 400 if { req.fhdr(transfer-encoding) -m found }"
+    " !{ req.fhdr(transfer-encoding) -i -m str chunked }",
+    # h2c would hand the instance a connection nobody looks into.
+    "http-request del-header upgrade if { req.fhdr(upgrade) -i -m sub h2c }",
+    "http-request del-header http2-settings",
+)
+
+_FORWARDED = (
+    # A Connection header that names X-Forwarded-* would make the instance drop them.
+    "http-request del-header connection unless { req.fhdr(upgrade) -m found }",
+    "http-request set-header connection upgrade if { req.fhdr(upgrade) -m found }",
+    "http-request del-header ^x[-_.]?forwarded([-_.].*)?$ -m reg",
+    "http-request del-header ^x[-_.]real[-_.]ip$ -m reg",
+    "http-request del-header ^forwarded$ -m reg",
+    "http-request set-header x-forwarded-for %[src]",
+    "http-request set-header x-real-ip %[src]",
+    "http-request set-header x-forwarded-port %[dst_port]",
+    "http-request set-header x-forwarded-proto https if { ssl_fc }",
+    "http-request set-header x-forwarded-proto http unless { ssl_fc }",
+    "http-request set-var(txn.host) req.hdr(host)"
+    " if { req.hdr(host) -m reg ^[A-Za-z0-9._:\\[\\]-]+$ }",
+    "http-request set-header x-forwarded-host %[var(txn.host)] if { var(txn.host) -m found }",
+    "http-request set-var(txn.proto) req.hdr(x-forwarded-proto)",
+    "http-request set-var-fmt(txn.for) for=%[src] if { src -m ip 0.0.0.0/0 }",
+    'http-request set-var-fmt(txn.for) "for=\\"[%[src]]\\"" unless { src -m ip 0.0.0.0/0 }',
+    'http-request set-header forwarded "%[var(txn.for)];proto=%[var(txn.proto)]"'
+    " unless { var(txn.host) -m found }",
+    'http-request set-header forwarded "%[var(txn.for)];host=\\"%[var(txn.host)]\\";'
+    'proto=%[var(txn.proto)]" if { var(txn.host) -m found }',
+)
+
+_REQUEST_ID = (
+    "http-request del-header ^x[_.]request[-_.]id$|^x-request[_.]id$ -m reg",
+    "http-request set-header x-request-id %[uuid()]"
+    " unless { req.fhdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,128}$ }"
+    " { req.fhdr_cnt(x-request-id) eq 1 }",
+    "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
+    "http-response set-header x-request-id %[var(txn.request_id)]",
+)
+
+
+def _sticky(listener: Listener) -> list[str]:
+    # HAProxy takes no `cookie` on servers added while it runs; the map holds the READY ones.
+    cookie = "PORTWAY-" + listener.name.rpartition("-")[2]
+    known = f"var(txn.sticky),map({listener.map_path})"
+    set_cookie = (
+        f'add-header set-cookie "{cookie}=%[srv_name,word(-1,-)]; Path=/; HttpOnly; SameSite=Lax'
+    )
+    kept = "{ srv_name,word(-1,-),strcmp(txn.sticky) eq 0 }"
+    return [
+        f"http-request set-var(txn.sticky) req.cook({cookie})",
+        f"use-server %[{known}] if {{ {known} -m found }}",
+        f'http-response {set_cookie}" if !{kept} !{{ ssl_fc }}',
+        f'http-response {set_cookie}; Secure" if !{kept} {{ ssl_fc }}',
+    ]
+
+
+def _unavailable(listener: Listener) -> str:
+    owner = re.sub(r"[^A-Za-z0-9/._-]", "?", listener.route.owner)[:80]
+    sentence = f"No instance of {owner} can answer right now; try again in a few seconds.\\n"
+    return (
+        f'http-error status 503 content-type "text/plain; charset=utf-8" string "{sentence}"'
+        " hdr retry-after 5 hdr cache-control no-store"
+    )
+
+
+def _server_lines(listener: Listener) -> list[str]:
+    return [f"server {s.name} {s.address} weight {s.weight}" for s in listener.servers]
+
+
+def _side_files(listener: Listener) -> dict[str, str]:
+    files = {slot.path: slot.pem for slot in listener.slots}
+    if listener.slots:
+        files[listener.list_path] = "".join(f"{slot.path}\n" for slot in listener.slots)
+    if listener.sticky:
+        cookies = sorted(listener.cookie_map.items())
+        files[listener.map_path] = "".join(f"{cookie} {name}\n" for cookie, name in cookies)
+    return files
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{min(max(1, round(seconds * 1000)), 2_000_000_000)}ms"

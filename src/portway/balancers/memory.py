@@ -1,0 +1,111 @@
+"""MemoryBalancer: a balancer without sockets, for tests, simulation and `--engine memory`. It serves nobody.
+
+Synchronous inside and deterministic; faults and connection counts are set from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portway.balancers.base import BalancerInfo
+from portway.core.errors import BalancerError
+from portway.core.routes import Route, RouteKey, ServedEndpoint, ServedRoute
+from portway.core.stack import Certificate
+
+
+class MemoryBalancer:
+    """Keeps the routes it is given and reports them as served.
+
+    `connections` maps an instance id to the connections it is said to have; `blocked` maps a
+    listener to why it cannot be bound; each of the `fail_next_*` messages fails one call.
+    """
+
+    def __init__(self) -> None:
+        self.connections: dict[str, int] = {}
+        self.requests: dict[RouteKey, int] = {}
+        self.failed: dict[RouteKey, int] = {}
+        self.blocked: dict[RouteKey, str] = {}
+        self.fail_next_apply = ""
+        self.fail_next_observe = ""
+        self.applied = 0
+        self.served: dict[RouteKey, Route] = {}
+        self.held_certificates: tuple[Certificate, ...] = ()
+        self.running = False
+
+    async def open(self) -> None:
+        """Start, with whatever was served before."""
+        self.running = True
+
+    async def close(self) -> None:
+        """Nothing is supervised; what is served stays."""
+
+    async def shutdown(self) -> None:
+        """Serve nothing until opened again."""
+        self.running = False
+
+    async def apply(self, owner: str, routes: Sequence[Route]) -> None:
+        """Make `owner`'s routes exactly these, except listeners that are blocked or another owner's."""
+        self._ready("fail_next_apply")
+        self.applied += 1
+        wanted = {route.key: route for route in routes}
+        for key in [k for k, r in self.served.items() if r.owner == owner and k not in wanted]:
+            self._forget(key)
+        refusals: list[str] = []
+        for key, route in wanted.items():
+            holder = self.served.get(key)
+            if key in self.blocked:
+                refusals.append(f"Port {key.service_port} cannot be bound: {self.blocked[key]}.")
+            elif holder is not None and holder.owner != owner:
+                refusals.append(f"Port {key.service_port} is already served for {holder.owner}.")
+            else:
+                self.served[key] = route
+        if refusals:
+            raise BalancerError(" ".join(refusals))
+
+    async def certificates(self, certificates: Sequence[Certificate]) -> None:
+        """Hold exactly these."""
+        self._ready("fail_next_apply")
+        self.held_certificates = tuple(certificates)
+
+    async def observe(self) -> tuple[ServedRoute, ...]:
+        """The routes as served, in the order of their listeners."""
+        self._ready("fail_next_observe")
+        return tuple(self._served_route(self.served[key]) for key in sorted(self.served))
+
+    async def info(self) -> BalancerInfo:
+        """A balancer without processes."""
+        return BalancerInfo(
+            name="memory", version="1", process_id=0, worker_ids=(), reloads=0, restarts=0
+        )
+
+    def _ready(self, fault: str) -> None:
+        if not self.running:
+            raise BalancerError("The balancer is not running.")
+        message: str = getattr(self, fault)
+        if message:
+            setattr(self, fault, "")
+            raise BalancerError(message)
+
+    def _forget(self, key: RouteKey) -> None:
+        del self.served[key]
+        self.requests.pop(key, None)
+        self.failed.pop(key, None)
+
+    def _served_route(self, route: Route) -> ServedRoute:
+        return ServedRoute(
+            key=route.key,
+            owner=route.owner,
+            port_name=route.port_name,
+            endpoints=tuple(
+                ServedEndpoint(
+                    instance_id=endpoint.instance_id,
+                    address=endpoint.address,
+                    port_number=endpoint.port_number,
+                    state=endpoint.state,
+                    connections=self.connections.get(endpoint.instance_id, 0),
+                )
+                for endpoint in route.endpoints
+            ),
+            requests=self.requests.get(route.key, 0),
+            failed=self.failed.get(route.key, 0),
+        )
