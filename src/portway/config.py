@@ -1,0 +1,458 @@
+"""Config: flags, environment (PORTWAY_*) and file -> one frozen value; units in the names.
+
+Every setting has one name: `host_ports` here is --host-ports, PORTWAY_HOST_PORTS and `host-ports`
+in the file. Imported by every command, so it imports nothing slow; reads nothing by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from portway.core.errors import RequestError
+from portway.core.ports import PortRange
+
+_PORT_MAX = 65535
+_SOCKET_PATH_BYTES_MAX = 107  # sun_path of unix(7) without its ending NUL
+_TOKEN_LENGTH_ADVISED = 16
+_PREFIX = "PORTWAY_"
+_ENGINES = ("docker", "process", "memory")
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_STORE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
+_DOCKER_SCHEMES = ("unix", "tcp", "http", "https")
+_DURATION_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+# PORTWAY_ variables that are no settings: other parts of portway read or write them.
+_OTHER_VARIABLES = ("app", "complete", "home_id", "instance", "release", "slot", "stack")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be set. Precedence: flag, PORTWAY_* variable, --config file (TOML), default."""
+
+    home: Path
+    listen: str = "127.0.0.1:8080"  # "" = unix socket only
+    engine: str = "docker"  # docker | process | memory
+    host_ports: PortRange = PortRange(first=31000, last=32000)
+    service_ports: PortRange = PortRange(first=10000, last=20000)
+    public_address: str = ""  # "" = all addresses
+    publish_address: str = "127.0.0.1"  # where instance ports are published
+    store_url: str = field(default="", repr=False)  # "" = SQLite under home; may hold a password
+    token: str = field(default="", repr=False)
+    docker_host: str = ""  # "" = DOCKER_HOST or /var/run/docker.sock
+    haproxy: str = "haproxy"
+    hold_down_s: float = 5.0
+    memory_nodes: int = 1
+    log_level: str = "info"
+    body_size_max_bytes: int = 16 * 1024 * 1024
+    warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
+
+    @property
+    def socket_path(self) -> Path:
+        """The unix socket the CLI talks to."""
+        return self.home / "portway.sock"
+
+
+def load_config(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    read_text: Callable[[Path], str],
+    is_root: bool,
+    home_dir: str | Path,
+) -> Config:
+    """The Config that flags, environment and file give together; RequestError naming whatever is wrong in them.
+
+    A flag that is None was not given. `read_text` reads the --config file and the token file.
+    """
+    user_home = Path(home_dir)
+    layers = [_read_flags(flags), _read_environment(environ)]
+    if given := _find(layers, "config"):
+        layers.append(_read_file(_parse_path(given, user_home), given, read_text))
+    values: dict[str, Any] = {}
+    for name, parse in _PARSERS.items():
+        if value := _find(layers, name):
+            values[name] = parse(value)
+    if home := _find(layers, "home"):
+        values["home"] = _parse_path(home, user_home)
+    else:
+        values["home"] = _default_home(environ, is_root=is_root, user_home=user_home)
+    token = _find_token(layers)
+    if token is not None:
+        values["token"] = _read_token(token, user_home, read_text)
+    config = Config(**values, warnings=tuple(_warnings(environ, token, values.get("token", ""))))
+    _check_together(config, layers)
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value and where it was given, in the words of whoever gave it."""
+
+    value: object
+    where: str
+    name: str
+    directory: Path = Path()  # where relative paths begin
+
+    @property
+    def text(self) -> str:
+        return str(self.value).strip()
+
+    def refusal(self, what: str, hint: str) -> RequestError:
+        """The refusal of this value: `what` completes "--engine ..."."""
+        return RequestError(
+            f"{self.where} {what}{'' if what.endswith(('.', '?')) else '.'}", hint=hint
+        )
+
+
+_Layer = Mapping[str, _Given]
+
+
+def _read_flags(flags: Mapping[str, object]) -> _Layer:
+    layer: dict[str, _Given] = {}
+    for flag, value in flags.items():
+        name = _plain(flag.removeprefix("--"))
+        assert name in _NAMES, f"no such setting: {flag}"
+        if value is not None:
+            layer[name] = _Given(value, f"--{_dashed(name)}", name)
+    return layer
+
+
+def _read_environment(environ: Mapping[str, str]) -> _Layer:
+    """An empty variable counts as not set, except where "" is a value of its own."""
+    return {
+        name: _Given(environ[variable], variable, name)
+        for name in _NAMES
+        if (variable := f"{_PREFIX}{name.upper()}") in environ
+        and (environ[variable].strip() or name == "listen")
+    }
+
+
+def _read_file(path: Path, given: _Given, read_text: Callable[[Path], str]) -> _Layer:
+    import tomllib
+
+    try:
+        table = tomllib.loads(_read(path, given, read_text))
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(
+            f"{path} is not valid TOML: {error}.",
+            hint='Write one setting a line, for instance: host-ports = "31000-32000".',
+        ) from error
+    layer: dict[str, _Given] = {}
+    for key, value in table.items():
+        name = _plain(key)
+        where = f'"{key}" in {path}'
+        if name not in _NAMES or name == "config":
+            raise _unknown_key(key, path)
+        if name in layer:
+            raise RequestError(f"{where} is given twice.", hint="Remove one of the two.")
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise RequestError(f"{where} must be a text or a number.", hint=f'Write {key} = "...".')
+        layer[name] = _Given(value, where, name, path.parent)
+    return layer
+
+
+def _unknown_key(key: str, path: Path) -> RequestError:
+    from portway.core.suggest import did_you_mean
+
+    known = sorted(_dashed(name) for name in _NAMES - {"config"})
+    guess = did_you_mean(_dashed(_plain(key)), known)
+    return RequestError(
+        f'"{key}" in {path} is not a setting.{guess}', hint=f"The settings are: {', '.join(known)}."
+    )
+
+
+def _read(path: Path, given: _Given, read_text: Callable[[Path], str]) -> str:
+    try:
+        return read_text(path)
+    except OSError as error:
+        raise RequestError(
+            f"{given.where} names {path}, which cannot be read: {error.strerror or error}.",
+            hint="Name a file that is there and that this user may read.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"{given.where} names {path}, which is not UTF-8 text.", hint="Name a text file."
+        ) from error
+
+
+def _find(layers: Sequence[_Layer], name: str) -> _Given | None:
+    return next((layer[name] for layer in layers if name in layer), None)
+
+
+def _find_token(layers: Sequence[_Layer]) -> _Given | None:
+    """token and token_file are one setting: the first layer that has either decides."""
+    for layer in layers:
+        token, file = layer.get("token"), layer.get("token_file")
+        if token and file:
+            raise token.refusal(
+                f"and {file.where} are both given", "Give the token itself or its file."
+            )
+        if found := token or file:
+            return found
+    return None
+
+
+def _read_token(given: _Given, user_home: Path, read_text: Callable[[Path], str]) -> str:
+    if given.name == "token":
+        token = given.text
+    else:
+        token = _read(_parse_path(given, user_home), given, read_text).strip()
+    if not token:
+        raise given.refusal("holds no token", "Put a long random text there: openssl rand -hex 32.")
+    if not re.fullmatch(r"[!-~]+", token):
+        raise given.refusal(
+            "holds a token with characters that HTTP cannot carry",
+            "Use letters and digits in one word: openssl rand -hex 32.",
+        )
+    return token
+
+
+def _default_home(environ: Mapping[str, str], *, is_root: bool, user_home: Path) -> Path:
+    if is_root:
+        return Path("/var/lib/portway")
+    state = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification says that a relative path is to be ignored.
+    base = Path(state) if state.startswith("/") else user_home / ".local" / "state"
+    return base / "portway"
+
+
+def _warnings(environ: Mapping[str, str], token: _Given | None, secret: str) -> Iterator[str]:
+    known = {f"{_PREFIX}{name.upper()}" for name in (*_NAMES, *_OTHER_VARIABLES)}
+    for variable in sorted(environ):
+        if variable.startswith(_PREFIX) and variable not in known:
+            from portway.core.suggest import did_you_mean
+
+            yield f"{variable} is set but is no setting of portway.{did_you_mean(variable, known)}"
+    if token is not None and token.where == "--token":
+        yield "Every user of this machine can read --token in the process list; use --token-file."
+    if token is not None and len(secret) < _TOKEN_LENGTH_ADVISED:
+        yield f"The token of {token.where} has only {len(secret)} characters and could be guessed."
+
+
+def _check_together(config: Config, layers: Sequence[_Layer]) -> None:
+    if config.listen and not config.token and not _is_loopback(_split_listen(config.listen)[0]):
+        given = _find(layers, "listen")
+        where = given.where if given else "--listen"
+        raise RequestError(
+            f"{where} {config.listen} can be reached by other machines, and no token is set:"
+            " whoever reaches it could run anything here.",
+            hint="Set PORTWAY_TOKEN (or --token-file FILE) to a long random text (openssl rand -hex 32),"
+            " or listen on 127.0.0.1.",
+        )
+    _check_ranges(config)
+    size = len(os.fsencode(config.socket_path))
+    if size > _SOCKET_PATH_BYTES_MAX:
+        raise RequestError(
+            f"The home {config.home} is too deep: its socket {config.socket_path.name} would have a path of"
+            f" {size} bytes, and a unix socket may have {_SOCKET_PATH_BYTES_MAX}.",
+            hint="Choose a shorter --home (or PORTWAY_HOME).",
+        )
+
+
+def _check_ranges(config: Config) -> None:
+    host, service = config.host_ports, config.service_ports
+    if host.first <= service.last and service.first <= host.last:
+        raise RequestError(
+            f"host-ports {host.first}-{host.last} and service-ports {service.first}-{service.last} overlap.",
+            hint="Give each a range of its own: instances get host ports, listeners get service ports.",
+        )
+
+
+def _parse_path(given: _Given, user_home: Path) -> Path:
+    text = str(given.value)
+    if not text or "\0" in text or not _is_encodable(text):
+        raise given.refusal("is not a path", "Name a directory or file.")
+    if text == "~" or text.startswith("~/"):
+        return user_home / text[2:]
+    return Path(os.path.abspath(given.directory / text))  # noqa: PTH100  (resolve() would follow links)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _parse_choice(given: _Given, *, choices: Sequence[str]) -> str:
+    if given.text in choices:
+        return given.text
+    from portway.core.suggest import did_you_mean
+
+    raise given.refusal(
+        f'cannot be "{given.text}".{did_you_mean(given.text, choices)}',
+        f"Choose one of {', '.join(choices)}.",
+    )
+
+
+def _parse_ports(given: _Given) -> PortRange:
+    if isinstance(given.value, PortRange):
+        return given.value
+    hint = "Write the first and the last port, for instance 31000-32000."
+    match = re.fullmatch(r"([0-9]{1,9})\s*-\s*([0-9]{1,9})", given.text)
+    if match is None:
+        raise given.refusal(f'"{given.text}" is not a range of ports', hint)
+    first, last = int(match[1]), int(match[2])
+    if not 1 <= first <= _PORT_MAX or not 1 <= last <= _PORT_MAX:
+        raise given.refusal(f'"{given.text}" is out of range', f"Ports go from 1 to {_PORT_MAX}.")
+    if first > last:
+        raise given.refusal(f'"{given.text}" is the wrong way round', f"Write {last}-{first}.")
+    return PortRange(first=first, last=last)
+
+
+def _parse_number(given: _Given, *, least: int, most: int) -> int:
+    if re.fullmatch(r"[0-9]{1,9}", given.text) and least <= int(given.text) <= most:
+        return int(given.text)
+    raise given.refusal(
+        f'"{given.text}" is not a number it can be', f"Write a number from {least} to {most}."
+    )
+
+
+def _parse_duration(given: _Given) -> float:
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)", given.text)
+    if not parts or "".join(f"{number}{unit}" for number, unit in parts) != given.text:
+        raise given.refusal(
+            f'"{given.text}" is not a duration', "Write seconds (5), or 500ms, 5s, 2m, 1h30m."
+        )
+    return sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
+
+
+def _parse_size(given: _Given) -> int:
+    match = re.fullmatch(r"([0-9]{1,15})\s*(b|[kmg]?)(?:i?b)?", given.text.lower())
+    size_bytes = int(match[1]) * _SIZE_UNITS[match[2]] if match else 0
+    if not 1024 <= size_bytes <= 2**32:
+        raise given.refusal(
+            f'"{given.text}" is not a size it can be', "Write bytes, or 512k, 16m, 1g; 1k to 4g."
+        )
+    return size_bytes
+
+
+def _parse_address(given: _Given) -> str:
+    from ipaddress import ip_address
+
+    text = given.text.removeprefix("[").removesuffix("]")
+    if not text and given.name == "public_address":
+        return ""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise given.refusal(
+            f'"{given.text}" is not an IP address',
+            "Write an address of this machine, for instance 127.0.0.1, 192.168.1.10 or ::1.",
+        ) from None
+
+
+def _parse_listen(given: _Given) -> str:
+    """ "host:port" with an IPv6 host in brackets, ":port" for every address, "" or "none" for the socket alone."""
+    text = given.text
+    if text in ("", "none"):
+        return ""
+    host, port_text = _split_listen(text)
+    hint = (
+        "Write host:port, for instance 127.0.0.1:8080 or [::1]:8080; none = only the unix socket."
+    )
+    if ":" not in text or not re.fullmatch(r"[0-9]{1,9}", port_text):
+        raise given.refusal(f'"{text}" is not an address to listen on', hint)
+    if int(port_text) > _PORT_MAX:
+        raise given.refusal(f'"{text}" has a port out of range', f"Ports go from 1 to {_PORT_MAX}.")
+    if not _is_host(host, bracketed=text.startswith("[")):
+        raise given.refusal(f'"{text}" is not an address to listen on', hint)
+    return text
+
+
+def _split_listen(listen: str) -> tuple[str, str]:
+    host, _, port_text = listen.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    return host, port_text
+
+
+def _is_host(host: str, *, bracketed: bool) -> bool:
+    from ipaddress import IPv6Address, ip_address
+
+    if not host:
+        return not bracketed
+    try:
+        return isinstance(ip_address(host), IPv6Address) == bracketed
+    except ValueError:
+        named = re.fullmatch(r"[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*", host)
+        return named is not None and not bracketed
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _parse_store_url(given: _Given) -> str:
+    """The URL is never shown: it may hold a password."""
+    from urllib.parse import urlsplit
+
+    hint = "Write postgresql://user:password@host:5432/database, or leave it out to use SQLite."
+    try:
+        url = urlsplit(given.text)
+        _ = url.port  # raises when it is no number
+    except ValueError:
+        raise given.refusal("is not a URL (is its port a number?)", hint) from None
+    if url.scheme not in _STORE_SCHEMES:
+        raise given.refusal("is not the URL of a PostgreSQL database", hint)
+    if not url.path.strip("/"):
+        raise given.refusal("names no database", hint)
+    return given.text
+
+
+def _parse_docker_host(given: _Given) -> str:
+    text = given.text
+    if text.startswith("/"):
+        return f"unix://{text}"
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in _DOCKER_SCHEMES or not rest:
+        raise given.refusal(
+            f'"{text}" is not the address of a Docker daemon',
+            "Write unix:///var/run/docker.sock or tcp://host:2375.",
+        )
+    return text
+
+
+def _parse_text(given: _Given) -> str:
+    if not given.text or "\0" in given.text:
+        raise given.refusal("is empty", "Name a program, or leave the setting out.")
+    return given.text
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+_PARSERS: Mapping[str, Callable[[_Given], object]] = {
+    "listen": _parse_listen,
+    "engine": partial(_parse_choice, choices=_ENGINES),
+    "host_ports": _parse_ports,
+    "service_ports": _parse_ports,
+    "public_address": _parse_address,
+    "publish_address": _parse_address,
+    "store_url": _parse_store_url,
+    "docker_host": _parse_docker_host,
+    "haproxy": _parse_text,
+    "hold_down_s": _parse_duration,
+    "memory_nodes": partial(_parse_number, least=1, most=1000),
+    "log_level": partial(_parse_choice, choices=_LOG_LEVELS),
+    "body_size_max_bytes": _parse_size,
+}
+_NAMES = frozenset({*_PARSERS, "home", "token", "token_file", "config"})

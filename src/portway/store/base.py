@@ -1,0 +1,89 @@
+"""Store: what must survive a restart, behind one protocol. A batch is saved whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from portway.core.events import Event
+from portway.core.ports import Lease
+from portway.core.stack import Certificate, Release, Stack
+from portway.core.state import AppState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolingLease:
+    """A host port that was given back and is not given out again before `free_at_ms` and a bind test."""
+
+    lease: Lease
+    free_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything a controller needs to go on where another stopped."""
+
+    home_id: str  # names this installation in every label; made once
+    stacks: tuple[Stack, ...]
+    apps: tuple[AppState, ...]
+    certificates: tuple[Certificate, ...]
+    cooling: tuple[CoolingLease, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Changes saved in one transaction. An AppState whose `version` is not the stored one is refused.
+
+    `cooling`: None leaves the stored set as it is, else replaces it.
+    """
+
+    stacks: tuple[Stack, ...] = ()
+    apps: tuple[AppState, ...] = ()
+    releases: tuple[Release, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+    events: tuple[Event, ...] = ()
+    cooling: tuple[CoolingLease, ...] | None = None
+    deleted_stacks: tuple[str, ...] = ()  # with their releases
+    deleted_apps: tuple[str, ...] = ()
+    deleted_certificates: tuple[str, ...] = ()  # names
+
+
+class Store(Protocol):
+    """What must survive a restart. Every failure is a StoreError."""
+
+    async def open(self) -> None:
+        """Create or migrate the schema; StoreError with what to do when that cannot be."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def load(self) -> Snapshot:
+        """All but releases and events."""
+        ...
+
+    async def save(self, batch: Batch) -> tuple[Event, ...]:
+        """Save the batch in one transaction; the events come back with their sequence numbers.
+
+        Saved AppStates have the given version + 1 in the store; the caller counts along.
+        """
+        ...
+
+    async def release(self, stack: str, release_id: str) -> Release | None: ...
+
+    async def releases(self, stack: str, *, limit: int = 20) -> tuple[Release, ...]:
+        """Newest first."""
+        ...
+
+    async def events(
+        self,
+        *,
+        after: int = 0,
+        stack: str = "",
+        app_id: str = "",
+        instance_id: str = "",
+        deployment: str = "",
+        limit: int = 1000,
+    ) -> Sequence[Event]:
+        """Oldest first, those with sequence > after. after=-1: the newest `limit`, still oldest first."""
+        ...
