@@ -1,0 +1,1 @@
+"""The loop: observe, reconcile, save the decisions, act."""

@@ -1,0 +1,123 @@
+"""Operations: what callers may ask of a running portway. The three HTTP faces and the CLI know nothing else.
+
+Every refusal is a RequestError or ManifestError with a sentence and, where it helps, "did you mean".
+Nothing waits for a deployment to end: follow `events` after PromotionView.sequence, or ask `stack`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from portway.controller.views import (
+    CertificateView,
+    EnvView,
+    InstanceView,
+    MapRoute,
+    PlanView,
+    PromotionView,
+    ReleaseRequest,
+    ReleaseView,
+    ServerView,
+    StackView,
+)
+from portway.core.app import Build
+from portway.core.events import Event
+from portway.engines.base import ExecRequest, ExecSession, LogLine, Progress
+
+
+class Operations(Protocol):
+    """Everything the CLI and the APIs can do."""
+
+    async def server(self) -> ServerView: ...
+
+    async def stacks(self) -> tuple[StackView, ...]: ...
+    async def stack(self, name: str) -> StackView: ...
+    async def delete_stack(self, name: str, *, drain: bool = True) -> PromotionView:
+        """Drain and stop everything of the stack, then forget it. Not `drain`: open connections are cut."""
+        ...
+
+    async def plan(self, stack: str, request: ReleaseRequest) -> PlanView: ...
+    async def create_release(self, stack: str, request: ReleaseRequest) -> ReleaseView:
+        """Parse, validate and keep a release; nothing runs yet. Creates the stack when new."""
+        ...
+
+    async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]: ...
+    async def release(self, stack: str, release_id: str) -> ReleaseView: ...
+    async def promote(self, stack: str, release_id: str, *, force: bool = False) -> PromotionView:
+        """Deploy a release. 409 while another deployment of the stack runs (unless it is the failed or same one);
+        `force`: replace instances even where nothing changed."""
+        ...
+
+    async def rollback(self, stack: str, *, to: str = "") -> PromotionView:
+        """Promote the release before the active one, or `to`."""
+        ...
+
+    async def cancel(self, stack: str) -> PromotionView:
+        """Stop running deployments and return to what ran before."""
+        ...
+
+    async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView: ...
+    async def restart(self, stack: str, app: str = "") -> PromotionView:
+        """Replace every instance, rolling, with the same release."""
+        ...
+
+    async def instances(self, stack: str = "") -> tuple[InstanceView, ...]: ...
+    async def stop_instance(self, stack: str, instance: str) -> InstanceView:
+        """Drain and stop one instance; its slot is filled again. `instance`: "web.1.7", or "web.1" for the newest."""
+        ...
+
+    async def environment(self, stack: str) -> EnvView: ...
+    async def change_environment(
+        self, stack: str, *, set_: Mapping[str, str], unset: Sequence[str]
+    ) -> EnvView:
+        """Make a release with the changed variables (EnvView.release); nothing runs it until promoted."""
+        ...
+
+    async def certificates(self, stack: str) -> tuple[CertificateView, ...]: ...
+    async def put_certificate(
+        self, stack: str, target: str, *, certificate_pem: str, key_pem: str, replace: bool
+    ) -> CertificateView:
+        """`target` "web:8443". Not `replace`: one more certificate (SNI), 409 when its domains already have one there.
+        `certificate_pem` and `key_pem` empty: make a self-signed one."""
+        ...
+
+    async def delete_certificate(
+        self, stack: str, target: str, *, name: str = ""
+    ) -> CertificateView: ...
+
+    async def map(self, stack: str = "") -> tuple[MapRoute, ...]: ...
+    def events(
+        self, *, after: int = 0, stack: str = "", follow: bool = False, limit: int = 1000
+    ) -> AsyncIterator[Event]: ...
+    def logs(
+        self,
+        stack: str,
+        *,
+        app: str = "",
+        instance: str = "",
+        follow: bool = False,
+        tail: int | None = None,
+    ) -> AsyncIterator[tuple[str, LogLine]]:
+        """(instance "web.1.7", line); with `follow` instances that start later are joined."""
+        ...
+
+    def exec(
+        self, stack: str, instance: str, request: ExecRequest
+    ) -> AbstractAsyncContextManager[ExecSession]:
+        """`instance`: "web.1.7", "web.1", or "web" (any healthy one)."""
+        ...
+
+    def run(
+        self, stack: str, app: str, argv: Sequence[str]
+    ) -> AsyncIterator[tuple[str, LogLine] | int]:
+        """A one-off instance of the App's active revision with another command, unrouted; yields its lines, then
+        its exit code. Closing the iterator stops it."""
+        ...
+
+    def build(
+        self, stack: str, app: str, build: Build, context: AsyncIterator[bytes]
+    ) -> AsyncIterator[Progress]: ...
+    def pull(self, image: str) -> AsyncIterator[Progress]: ...
+    async def request_shutdown(self) -> None: ...

@@ -1,0 +1,209 @@
+"""Executor: carries out actions, each at most once at a time. The one `match action:`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+import structlog
+
+from portway.balancers.base import Balancer
+from portway.controller.clock import Clock
+from portway.controller.world import World, app_of, link_targets, network_aliases
+from portway.core.environment import expand, instance_environment, is_known_at_start
+from portway.core.errors import BalancerError, EngineError, EngineErrorKind
+from portway.core.observed import StartFailure
+from portway.core.plan import Action, ApplyRoutes, RemoveInstance, StartInstance, StopInstance
+from portway.core.state import AppState
+from portway.engines.base import InstanceEngine, StartRequest
+
+log = structlog.get_logger()
+
+RETRY_FIRST_MS = 1000
+RETRY_MAX_MS = 30_000
+APPLY_TIMEOUT_S = 60.0
+APPLY_AGAIN_MS = 2000
+CALL_TIMEOUT_S = 120.0  # of any call of the engine, a stop's own grace period apart
+
+
+class Executor:
+    """Runs actions as tasks, keyed by what they touch; tells `done` which App to look at again."""
+
+    def __init__(
+        self,
+        world: World,
+        engine: InstanceEngine,
+        balancer: Balancer,
+        clock: Clock,
+        *,
+        engine_changed: Callable[[str], None],
+        routes_changed: Callable[[str], None],
+    ) -> None:
+        self._world = world
+        self._engine = engine
+        self._balancer = balancer
+        self._clock = clock
+        self._engine_changed = engine_changed
+        self._routes_changed = routes_changed
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._refused: dict[
+            str, tuple[ApplyRoutes, int]
+        ] = {}  # what failed, and when it may be tried again
+        self._group: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Own the tasks until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            await asyncio.Event().wait()
+
+    def is_applying(self, app_id: str) -> bool:
+        """Whether the App's routes are being changed at this moment."""
+        return f"routes {app_id}" in self._running
+
+    def underway(self, state: AppState) -> frozenset[str]:
+        """The App's instances that something is being done about at this moment."""
+        return frozenset(r.id for r in state.live if f"instance {r.id}" in self._running)
+
+    def perform(self, actions: Sequence[Action]) -> None:
+        """Begin each action unless the same one is under way already, or has just been refused."""
+        for action in actions:
+            key, work = self._work(action)
+            if key in self._running or self._group is None or self._is_refused(action):
+                continue
+            task = self._group.create_task(self._guarded(key, work))
+            self._running[key] = task
+
+    def _is_refused(self, action: Action) -> bool:
+        if not isinstance(action, ApplyRoutes) or action.app_id not in self._refused:
+            return False
+        refused, again_at_ms = self._refused[action.app_id]
+        if refused == action and self._clock.now_ms() < again_at_ms:
+            return True
+        del self._refused[action.app_id]
+        return False
+
+    def _work(self, action: Action) -> tuple[str, Callable[[], Coroutine[None, None, None]]]:
+        match action:
+            case StartInstance():
+                return f"instance {action.identity.id}", lambda: self._start(action)
+            case StopInstance():
+                return f"instance {action.instance_id}", lambda: self._stop(action)
+            case RemoveInstance():
+                return f"instance {action.instance_id}", lambda: self._remove(action)
+            case ApplyRoutes():
+                return f"routes {action.app_id}", lambda: self._apply(action)
+            case _:
+                assert_never(action)
+
+    async def _guarded(self, key: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        try:
+            await work()
+        except TimeoutError:
+            log.warning("action_took_too_long", action=key)
+        except EngineError as error:
+            log.warning("action_failed", action=key, error=str(error))
+            await asyncio.sleep(1.0 if error.retryable else 5.0)
+        except Exception:
+            log.exception("action_broke", action=key)
+            await asyncio.sleep(5.0)
+        finally:
+            self._running.pop(key, None)
+        kind, _, subject = key.partition(" ")
+        # Only now is the key free: whoever is told may begin the next action at once.
+        if kind == "routes":
+            self._routes_changed(subject)
+        else:
+            self._engine_changed(app_of(subject))
+
+    async def _start(self, action: StartInstance) -> None:
+        instance_id = action.identity.id
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await self._engine.start(self.start_request(action))
+            self._world.start_failures.pop(instance_id, None)
+        except EngineError as error:
+            self._note_start_failure(instance_id, error)
+        except TimeoutError:
+            why = f"the engine did not answer within {CALL_TIMEOUT_S:.0f} s"
+            self._note_start_failure(instance_id, EngineError(why))
+
+    def start_request(self, action: StartInstance) -> StartRequest:
+        """Everything the engine needs, with the ports filled in."""
+        revision, identity = action.revision, action.identity
+        app = revision.app
+        node = next((n for n in self._world.nodes if n.name == identity.node), None)
+        names = self._engine.traits.resolves_names
+        variables = instance_environment(
+            revision,
+            identity,
+            node_address=node.address if node else "127.0.0.1",
+            links=link_targets(self._world, revision, resolves_names=names),
+        )
+        known = {k: v for k, v in variables.items() if is_known_at_start(k)}
+        stack = self._world.stacks.get(app.stack)
+        return StartRequest(
+            identity=identity,
+            revision=replace(
+                revision, app=replace(app, entrypoint=_expanded(app.entrypoint, known))
+            ),
+            environment={k: expand(v, known) for k, v in variables.items()},
+            command=_expanded(app.command, known),
+            command_text=app.command_text,
+            aliases=network_aliases(self._world, revision),
+            directory=stack.directory if stack else "",
+        )
+
+    def _note_start_failure(self, instance_id: str, error: EngineError) -> None:
+        now_ms = self._clock.now_ms()
+        before = self._world.start_failures.get(instance_id)
+        waited = before.retry_at_ms - before.at_ms if before and before.retry_at_ms else 0
+        delay_ms = min(RETRY_MAX_MS, waited * 2 or RETRY_FIRST_MS)
+        self._world.start_failures[instance_id] = StartFailure(
+            at_ms=now_ms,
+            reason=str(error),
+            port_taken=error.kind == EngineErrorKind.PORT_TAKEN,
+            retry_at_ms=now_ms + delay_ms if error.retryable else None,
+        )
+
+    async def _stop(self, action: StopInstance) -> None:
+        async with asyncio.timeout(action.grace_s + CALL_TIMEOUT_S):
+            await self._engine.stop(
+                action.instance_id, signal=action.signal, grace_s=action.grace_s
+            )
+
+    async def _remove(self, action: RemoveInstance) -> None:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            await self._engine.remove(action.instance_id)
+        self._world.start_failures.pop(action.instance_id, None)
+        self._world.last_words.pop(action.instance_id, None)
+        self._world.explanations.pop(action.instance_id, None)
+
+    async def _apply(self, action: ApplyRoutes) -> None:
+        app_id = action.app_id
+        try:
+            async with asyncio.timeout(APPLY_TIMEOUT_S):
+                await self._balancer.apply(app_id, action.routes)
+        except BalancerError as error:
+            self._note_refusal(action, str(error))
+        except TimeoutError:
+            self._note_refusal(action, "the balancer did not answer in time; it is tried again")
+        except Exception:
+            self._note_refusal(action, "setting its routes failed inside portway; see the log")
+            raise
+        else:
+            self._world.route_errors.pop(app_id, None)
+            self._world.applied.pop(app_id, None)
+            if action.routes:
+                self._world.applied[app_id] = action.routes
+
+    def _note_refusal(self, action: ApplyRoutes, why: str) -> None:
+        self._world.route_errors[action.app_id] = why
+        self._world.applied.pop(action.app_id, None)
+        self._refused[action.app_id] = (action, self._clock.now_ms() + APPLY_AGAIN_MS)
+
+
+def _expanded(words: tuple[str, ...] | None, known: Mapping[str, str]) -> tuple[str, ...] | None:
+    return None if words is None else tuple(expand(word, known) for word in words)

@@ -1,0 +1,54 @@
+"""Journal: hands events to whoever follows them, as they are saved. The store keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
+
+from portway.core.events import Event
+
+QUEUE_MAX = 10_000
+
+
+class Journal:
+    """A slow follower never holds the others back: one that falls too far behind is cut off."""
+
+    def __init__(self) -> None:
+        self._followers: set[asyncio.Queue[Event | None]] = set()
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Hand saved events to every follower."""
+        for queue in tuple(self._followers):
+            for event in events:
+                if queue.qsize() >= QUEUE_MAX:
+                    self._followers.discard(queue)
+                    queue.put_nowait(None)
+                    break
+                queue.put_nowait(event)
+
+    @contextmanager
+    def following(self) -> Generator[AsyncIterator[Event]]:
+        """Events saved from this moment on, until the block is left."""
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._followers.add(queue)
+        try:
+            yield _Following(queue)
+        finally:
+            self._followers.discard(queue)
+
+
+class _Following:
+    """What one follower has not read yet; ends once it was cut off."""
+
+    def __init__(self, queue: asyncio.Queue[Event | None]) -> None:
+        self._queue = queue
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self._queue.get()
+        if event is None:
+            raise StopAsyncIteration
+        return event

@@ -1,0 +1,70 @@
+"""Finding what a caller names; what is not there is answered with what may have been meant."""
+
+from __future__ import annotations
+
+from portway.controller.world import World, short_id
+from portway.core.errors import RequestError
+from portway.core.health import HealthStatus
+from portway.core.instance import InstanceRecord, Phase
+from portway.core.stack import Stack
+from portway.core.state import AppState
+from portway.core.suggest import did_you_mean
+
+
+def find_stack(world: World, name: str) -> Stack:
+    """The stack of that name, or RequestError 404."""
+    stack = world.stacks.get(name)
+    if stack is None:
+        raise RequestError(
+            f'there is no stack "{name}".{did_you_mean(name, list(world.stacks))}',
+            hint="`portway apps` lists them; `portway deploy` makes one.",
+            http_status=404,
+        )
+    return stack
+
+
+def find_app(world: World, stack: str, name: str) -> AppState:
+    """The App of that name in the stack, deployed and not on its way out, or RequestError 404."""
+    find_stack(world, stack)
+    state = world.apps.get(f"{stack}/{name}")
+    if state is None or state.target is None:
+        names = [s.app_id.rpartition("/")[2] for s in world.of_stack(stack) if s.target]
+        raise RequestError(
+            f'{stack} has no app "{name}".{did_you_mean(name, names)}',
+            hint=f"It has: {', '.join(names)}." if names else "It runs nothing yet.",
+            http_status=404,
+        )
+    return state
+
+
+def find_instance(world: World, stack: str, name: str) -> tuple[InstanceRecord, AppState]:
+    """The instance "web.1.7"; "web.1" is the newest in that slot, "web" any one, healthy first."""
+    find_stack(world, stack)
+    candidates = [(r, s) for s in world.of_stack(stack) for r in s.live]
+    matching = [(r, s) for r, s in candidates if _is_called(r, name)]
+    if not matching:
+        short = [short_id(r.id) for r, _ in candidates]
+        names = [name for one in short for name in (one, *_shorter(one))]
+        raise RequestError(
+            f'{stack} has no instance "{name}".{did_you_mean(name, names)}',
+            hint=f"`portway ps -a {stack}` lists them.",
+            http_status=404,
+        )
+    return max(matching, key=lambda pair: _worth(world, pair[0]))
+
+
+def _is_called(record: InstanceRecord, name: str) -> bool:
+    short = short_id(record.id)
+    return name in (short, *_shorter(short))
+
+
+def _shorter(short: str) -> tuple[str, str]:
+    """The names of its slot and its App: "web.1" and "web"."""
+    slot = short.rpartition(".")[0]
+    return slot, slot.rpartition(".")[0]
+
+
+def _worth(world: World, record: InstanceRecord) -> tuple[bool, bool, int]:
+    health = world.health.get(record.id)
+    failing = health is not None and health.status is HealthStatus.FAILING
+    return (record.phase is Phase.READY, not failing, record.identity.serial)

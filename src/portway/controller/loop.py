@@ -1,0 +1,446 @@
+"""The controller: observe -> reconcile -> save the decisions -> act. The only `while True` of portway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+import structlog
+
+from portway.balancers.base import Balancer
+from portway.controller.clock import Clock
+from portway.controller.executor import Executor
+from portway.controller.journal import Journal
+from portway.controller.leases import Leases, listener_leases
+from portway.controller.observer import Observer
+from portway.controller.probes import Checker, Prober
+from portway.controller.settle import settle_stack
+from portway.controller.world import RUN_SLOT, World, app_of
+from portway.core.errors import BalancerError, StoreError
+from portway.core.events import Event
+from portway.core.instance import EngineState, Phase
+from portway.core.plan import Action, ApplyRoutes, Blocked, Plan, RemoveInstance
+from portway.core.ports import Lease
+from portway.core.reconcile import reconcile
+from portway.core.state import AppState
+from portway.engines.base import InstanceEngine
+from portway.store.base import Batch, Store
+
+log = structlog.get_logger()
+
+RESYNC_S = 5.0
+CLAIM_TRIES = 50
+CLAIM_AGAIN_MS = 500
+STORE_RETRY_MS = 1000
+FORGET_TIMEOUT_S = 20.0
+
+
+class Controller:
+    """Drives every App towards its target. One App is looked at at a time; actions run beside it."""
+
+    def __init__(
+        self,
+        *,
+        engine: InstanceEngine,
+        balancer: Balancer,
+        store: Store,
+        leases: Leases,
+        checker: Checker,
+        clock: Clock,
+        publish_address: str,
+    ) -> None:
+        self.engine = engine
+        self.balancer = balancer
+        self.store = store
+        self.leases = leases
+        self.clock = clock
+        self.world = World()
+        self.journal = Journal()
+        self.lock = asyncio.Lock()
+        self.is_open = False
+        self._dirty: set[str] = set()
+        self._wakes: dict[str, int] = {}
+        self._journalled: dict[str, frozenset[str]] = {}
+        self._signal = asyncio.Event()
+        self.prober = Prober(checker, clock, self.world.health, self._health_changed)
+        self.executor = Executor(
+            self.world,
+            engine,
+            balancer,
+            clock,
+            engine_changed=self._engine_changed,
+            routes_changed=self._routes_changed,
+        )
+        self.observer = Observer(
+            self.world, engine, balancer, clock, publish_address=publish_address
+        )
+
+    async def open(self) -> None:
+        """Take over where the last controller stopped; nothing that runs is touched."""
+        snapshot = await self.store.load()
+        self.world.restore(snapshot)
+        self.leases.restore(snapshot.apps, snapshot.cooling, now_ms=self.clock.now_ms())
+        with suppress(BalancerError):
+            await self.serve_certificates()
+        self.is_open = True
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.executor.run())
+            group.create_task(self.prober.run())
+            group.create_task(self._watch_engine())
+            group.create_task(self._resync())
+            group.create_task(self._work())
+
+    def touch(self, *app_ids: str) -> None:
+        """Look at these Apps again soon."""
+        if app_ids:
+            self._dirty.update(app_ids)
+            self._signal.set()
+
+    def touch_all(self) -> None:
+        """Look at every App again, and at what belongs to none."""
+        self.touch(*self.world.apps, *(self.world.instances or ()), *(self.world.served or ()))
+
+    async def serve_certificates(self) -> None:
+        """A balancer that does not take them now is asked again; it serves what it has meanwhile."""
+        try:
+            await self.balancer.certificates(tuple(self.world.certificates.values()))
+            self.world.problems.pop("certificates", None)
+        except BalancerError as error:
+            self.world.problems["certificates"] = str(error)
+            raise
+
+    async def save(self, batch: Batch, *, then: Callable[[], None] | None = None) -> None:
+        """Save, then remember: the one way anything stored is changed. The caller holds `lock`.
+
+        `then` happens in the same moment, so that nobody sees the one without the other.
+        """
+        saving = asyncio.get_running_loop().create_task(self._save_whole(batch, then))
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            # What is stored and what is remembered must not part: whoever is cancelled leaves after it.
+            while not saving.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([saving])
+            raise
+
+    async def _save_whole(self, batch: Batch, then: Callable[[], None] | None) -> None:
+        events = await self.store.save(batch)
+        self.world.problems.pop("store", None)
+        self.world.remember(batch)
+        if then is not None:
+            then()
+        self.touch(*(state.app_id for state in batch.apps))
+        self.journal.publish(events)
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncGenerator[World]:
+        """Alone with what is stored: no App is planned meanwhile."""
+        async with self.lock:
+            yield self.world
+
+    def _engine_changed(self, app_id: str) -> None:
+        self.observer.engine_is_stale = True
+        self.touch(app_id)
+
+    def _routes_changed(self, app_id: str) -> None:
+        self.observer.note_routes_changed(app_id)
+        self.touch(app_id)
+
+    def _health_changed(self, instance_id: str) -> None:
+        self.touch(app_of(instance_id))
+
+    async def _watch_engine(self) -> None:
+        while True:
+            try:
+                async for change in self.engine.changes():
+                    self.observer.engine_is_stale = True
+                    if change.instance_id:
+                        self.touch(app_of(change.instance_id))
+                    else:
+                        self.touch_all()
+            except Exception:
+                log.exception("watching_the_engine_broke")
+            # Without hints there is still the look every few seconds.
+            await asyncio.sleep(RESYNC_S)
+
+    async def _resync(self) -> None:
+        """Events can be lost; a full look every few seconds makes that harmless."""
+        while True:
+            self.observer.engine_is_stale = True
+            self.observer.served_is_stale = True
+            self.touch_all()
+            self._signal.set()
+            if "certificates" in self.world.problems:
+                with suppress(BalancerError):
+                    await self.serve_certificates()
+            await asyncio.sleep(RESYNC_S)
+
+    async def _work(self) -> None:
+        while True:
+            await self._wait()
+            await self._observe()
+            for app_id in self._due():
+                await self._step_guarded(app_id)
+                await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
+
+    async def _wait(self) -> None:
+        """Until something changed or an App's time has come."""
+        if not self._dirty:
+            wake_at_ms = min(self._wakes.values(), default=None)
+            timeout_s = None
+            if wake_at_ms is not None:
+                timeout_s = max(0.0, (wake_at_ms - self.clock.now_ms()) / 1000)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._signal.wait()
+            except TimeoutError:
+                pass
+        self._signal.clear()
+
+    def _ripe(self) -> set[str]:
+        """The Apps whose time has come, and those that something happened to."""
+        now_ms = self.clock.now_ms()
+        return self._dirty | {app_id for app_id, at_ms in self._wakes.items() if at_ms <= now_ms}
+
+    def _due(self) -> list[str]:
+        """The Apps to look at now. One whose routes are being changed is touched again when they are."""
+        # An App whose routes were changed after the balancer was last read waits for the next reading.
+        due = self._ripe() - self.observer.unread
+        self._dirty &= self.observer.unread
+        for app_id in due:
+            self._wakes.pop(app_id, None)
+        return sorted(app_id for app_id in due if not self.executor.is_applying(app_id))
+
+    async def _observe(self) -> None:
+        self.touch(*await self.observer.refresh(self._ripe()))
+        if self.world.instances is not None:
+            for app_id in self._ripe():
+                self.prober.sync(app_id, self.observer.probe_targets(app_id))
+
+    async def _step_guarded(self, app_id: str) -> None:
+        try:
+            async with self.lock:
+                await self._step(app_id)
+        except StoreError as error:
+            log.error("store_failed", error=str(error))
+            self.world.problems["store"] = str(error)
+            self._wakes[app_id] = self.clock.now_ms() + STORE_RETRY_MS
+        except Exception:
+            # Ours to mend; this App's loop stops and shouts, the others go on.
+            log.exception("planning_broke", app=app_id)
+            self.world.problems[app_id] = "planning this app failed inside portway; see the log"
+            self._wakes[app_id] = self.clock.now_ms() + 10_000
+
+    async def _step(self, app_id: str) -> None:
+        """One look at one App."""
+        state = self.world.apps.get(app_id)
+        self.executor.perform(self._clear_away(app_id))
+        if state is None:
+            return
+        await self.observer.fetch_last_words(state)
+        plan = self._plan(state)
+        if plan.state != state or plan.events:
+            try:
+                await self._save_plan(plan)
+            except BaseException:
+                if self.world.apps.get(app_id) is state:  # else it was saved all the same
+                    self.leases.unclaim(plan.taken)
+                raise
+        self.world.problems.pop(app_id, None)
+        self.executor.perform(plan.actions)
+        if plan.wake_at_ms is not None:
+            self._wakes[app_id] = plan.wake_at_ms
+        if plan.state != state or self._is_unsettled(plan.state):
+            self.touch(*(s.app_id for s in self._dependents(plan.state)))
+            await self.settle(state.app_id.rpartition("/")[0])
+        await self._note_blocked(app_id, plan)
+
+    def _note_leases(self, plan: Plan) -> None:
+        """The decisions are saved: ports change hands, and those an engine found taken are kept away from."""
+        now_ms, app_id = self.clock.now_ms(), plan.state.app_id
+        self.leases.take(plan.taken, app_id)
+        self.leases.free(plan.freed, app_id, now_ms=now_ms)
+        for record in plan.state.instances:
+            failure = self.world.start_failures.get(record.id)
+            if failure is not None and failure.port_taken and record.phase is Phase.GONE:
+                for lease in record.identity.leases:
+                    self.leases.refuse(lease, failure.reason, now_ms=now_ms)
+        self.world.forget_gone(plan.state)
+
+    def _dependents(self, state: AppState) -> list[AppState]:
+        """The Apps that may have waited for this one."""
+        name = state.app_id.rpartition("/")[2]
+        return [
+            other
+            for other in self.world.of_stack(state.app_id.rpartition("/")[0])
+            if other.target and any(d.name == name for d in other.target.app.depends_on)
+        ]
+
+    def _is_unsettled(self, state: AppState) -> bool:
+        """Whether the stack still waits for something to follow: a save may have failed, or a controller died."""
+        stack = self.world.stacks.get(state.app_id.rpartition("/")[0])
+        waits = stack is not None and (stack.promoting is not None or stack.deleting)
+        return waits or state.target is None
+
+    def _clear_away(self, app_id: str) -> list[Action]:
+        """What nobody answers for: ended one-off instances, and whatever is left of an App that is forgotten."""
+        seen = (self.world.seen(app_id) or {}).values()
+        strangers = [
+            i for i in seen if app_id not in self.world.apps or i.identity.slot == RUN_SLOT
+        ]
+        ended = [
+            i.id
+            for i in strangers
+            if i.state is EngineState.EXITED and i.id not in self.world.one_offs
+        ]
+        actions: list[Action] = [RemoveInstance(instance_id=i) for i in ended]
+        if app_id not in self.world.apps:
+            if self.world.served_by(app_id):
+                actions.append(ApplyRoutes(app_id=app_id, routes=()))
+            running = [i.id for i in strangers if i.id not in ended and i.identity.slot != RUN_SLOT]
+            self._note_strangers(app_id, running)
+        return actions
+
+    def _note_strangers(self, app_id: str, running: Sequence[str]) -> None:
+        """What runs is never stopped only because the store does not know it."""
+        self.world.problems.pop(app_id, None)
+        if running:
+            self.world.problems[app_id] = (
+                f"{', '.join(running)} runs, but no such app is known (was the store replaced?); "
+                f"deploy {app_id.rpartition('/')[0]} again to take it over"
+            )
+
+    def _plan(self, state: AppState) -> Plan:
+        """A plan whose ports are really free: claimed, and bind-tested in the kernel."""
+        why = ""
+        for _ in range(CLAIM_TRIES):
+            now_ms = self.clock.now_ms()
+            observed = self.observer.observed(
+                state,
+                occupied=self.leases.occupied(now_ms=now_ms),
+                underway=self.executor.underway(state),
+            )
+            plan = reconcile(
+                state,
+                observed,
+                host_pool=self.leases.host_pool,
+                service_pool=self.leases.service_pool,
+                now_ms=now_ms,
+            )
+            adopted = self._adopted(state, plan)
+            new = [lease for lease in plan.taken if lease not in adopted]
+            why = self.leases.claim_all(new, now_ms=now_ms)
+            if not why:
+                self.leases.claim_running(adopted)
+                return plan
+            log.info("host_port_skipped", app=state.app_id, why=why)
+        # Those refused are kept away from for a while, so the range is gone through in the end.
+        reason = f"many host ports in a row are taken, the last one: {why}; others are tried"
+        return Plan(
+            state=state,
+            blocked=(Blocked(app_id=state.app_id, reason=reason),),
+            wake_at_ms=self.clock.now_ms() + CLAIM_AGAIN_MS,
+        )
+
+    def _adopted(self, state: AppState, plan: Plan) -> list[Lease]:
+        """The ports of instances found running without a record: in use, and rightly so."""
+        known = {record.id for record in state.instances}
+        seen = self.world.seen(state.app_id) or {}
+        return [
+            lease
+            for record in plan.state.instances
+            if record.id not in known and record.id in seen
+            for lease in record.identity.leases
+        ]
+
+    async def _save_plan(self, plan: Plan) -> None:
+        now_ms = self.clock.now_ms()
+        changed = plan.taken or plan.freed
+        await self.save(
+            Batch(
+                apps=(plan.state,),
+                events=plan.events,
+                cooling=self.leases.cooling_with(plan.freed, now_ms=now_ms) if changed else None,
+            ),
+            then=lambda: self._note_leases(plan),
+        )
+
+    async def _note_blocked(self, app_id: str, plan: Plan) -> None:
+        """A reason is journalled when it is new, not each time it is met again."""
+        if app_id not in self.world.apps:
+            return
+        reasons = tuple(blocked.reason for blocked in plan.blocked)
+        self.world.blocked[app_id] = reasons
+        known = self._journalled.get(app_id, frozenset())
+        fresh = [r for r in reasons if _without_numbers(r) not in known]
+        if fresh:
+            await self.save(Batch(events=tuple(self._blocked_event(app_id, r) for r in fresh)))
+        self._journalled[app_id] = frozenset(map(_without_numbers, reasons))
+
+    def _blocked_event(self, app_id: str, reason: str) -> Event:
+        return Event(
+            at_ms=self.clock.now_ms(),
+            kind="app.blocked",
+            message=reason,
+            stack=app_id.rpartition("/")[0],
+            app_id=app_id,
+        )
+
+    async def settle(self, stack_name: str) -> None:
+        """Do what the end of an App's deployment means for its stack. The caller holds `lock`."""
+        stack = self.world.stacks.get(stack_name)
+        if stack is None:
+            return
+        states = self.world.of_stack(stack.name)
+        batch = settle_stack(
+            stack, states, now_ms=self.clock.now_ms(), lingering=self._lingering(states)
+        )
+        if batch is None:
+            return
+        if stack.name in batch.deleted_stacks:
+            batch = replace(batch, deleted_certificates=self.world.certificates_of(stack.name))
+        forgotten = [state for state in states if state.app_id in batch.deleted_apps]
+        await self.save(batch, then=lambda: self._forget_apps(forgotten))
+        self.touch(*(state.app_id for state in self.world.of_stack(stack.name)))
+        if stack.name in batch.deleted_stacks:
+            await self.forget_stack(stack.name)
+
+    def _lingering(self, states: Sequence[AppState]) -> frozenset[str]:
+        """The Apps of which the engine or the balancer may still have something."""
+        return frozenset(
+            state.app_id
+            for state in states
+            if state.target is None
+            and (
+                (seen := self.world.seen(state.app_id)) is None
+                or any(i.identity.slot != RUN_SLOT for i in seen.values())
+                or self.world.served_by(state.app_id) != {}
+                or self.executor.is_applying(state.app_id)
+            )
+        )
+
+    def _forget_apps(self, states: Sequence[AppState]) -> None:
+        for state in states:
+            self.leases.free(listener_leases(state), state.app_id, now_ms=self.clock.now_ms())
+            self._journalled.pop(state.app_id, None)
+            self._wakes.pop(state.app_id, None)
+
+    async def forget_stack(self, stack: str) -> None:
+        """Delete what the world outside still has of a stack that is deleted."""
+        try:
+            async with asyncio.timeout(FORGET_TIMEOUT_S):
+                with suppress(BalancerError):
+                    await self.serve_certificates()
+                await self.engine.remove_stack(stack)
+        except Exception as error:  # what stays behind is an empty network, not the user's data
+            log.warning("stack_left_behind", stack=stack, error=str(error))
+
+
+def _without_numbers(reason: str) -> str:
+    return "".join(c for c in reason if not c.isdigit())

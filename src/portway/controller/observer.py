@@ -1,0 +1,270 @@
+"""Observer: keeps the World's picture of engine and balancer fresh. A failed look is "unknown", never "gone"."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+import structlog
+
+from portway.balancers.base import Balancer
+from portway.controller.clock import Clock
+from portway.controller.listening import Wanted, why_unreachable
+from portway.controller.probes import ProbeTarget
+from portway.controller.world import World, unmet_dependency
+from portway.core.app import CheckKind, HealthCheck, Protocol
+from portway.core.errors import PortwayError
+from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
+from portway.core.observed import Observed
+from portway.core.placement import NodeView
+from portway.core.ports import Holder
+from portway.core.routes import RouteKey, ServedRoute
+from portway.core.routing import is_failing, wants_listener
+from portway.core.state import AppState
+from portway.engines.base import InstanceEngine
+
+log = structlog.get_logger()
+
+LAST_WORDS_LINES = 8
+LAST_WORDS_TIMEOUT_S = 2.0
+LOOK_TIMEOUT_S = 20.0
+SERVED_AGE_MS_MAX = 40
+LOOKS_MAX = 3
+EXPLAINED_AFTER_FAILURES = 10
+
+
+class Observer:
+    """Reads engine and balancer when told that they may have changed, and compares."""
+
+    def __init__(
+        self,
+        world: World,
+        engine: InstanceEngine,
+        balancer: Balancer,
+        clock: Clock,
+        *,
+        publish_address: str,
+    ) -> None:
+        self._world = world
+        self._engine = engine
+        self._balancer = balancer
+        self._clock = clock
+        self._publish_address = publish_address
+        self._served_at_ms = 0
+        self.engine_is_stale = True
+        self.served_is_stale = True
+        self.unread: set[str] = set()  # Apps whose routes were changed after the balancer was read
+
+    def note_routes_changed(self, app_id: str) -> None:
+        """The balancer was told something for this App: what was read before says nothing about it now."""
+        self.served_is_stale = True
+        self.unread.add(app_id)
+
+    async def refresh(self, app_ids: Iterable[str]) -> set[str]:
+        """Look again where the picture is stale for these Apps; all Apps whose picture changed."""
+        changed: set[str] = set()
+        for _ in range(LOOKS_MAX):
+            if not self.engine_is_stale:
+                break
+            # What ends while the engine is being listed makes that listing old at once.
+            self.engine_is_stale = False
+            changed |= await self._refresh_engine()
+        self.engine_is_stale |= self._world.instances is None
+        age_ms = self._clock.now_ms() - self._served_at_ms
+        draining = age_ms > SERVED_AGE_MS_MAX and any(map(self._drains, app_ids))
+        if self.served_is_stale or draining:
+            self.served_is_stale = False
+            self.unread = set()
+            changed |= await self.refresh_served()
+        return changed
+
+    async def _refresh_engine(self) -> set[str]:
+        before = self._world.instances
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                nodes = await self._engine.nodes()
+                seen = await self._engine.list()
+        except Exception as error:
+            self._world.instances = None
+            self._world.problems["engine"] = _why_unseen("engine", error)
+            return set(self._world.apps) if before is not None else set()
+        self._world.problems.pop("engine", None)
+        self._world.nodes = tuple(
+            NodeView(name=n.name, address=n.address, available=n.available) for n in nodes
+        )
+        self._world.instances = _by_app(seen)
+        return _differences(before, self._world.instances)
+
+    async def refresh_served(self) -> set[str]:
+        """Read the balancer back; the Apps whose routes are not what they were."""
+        before = self._world.served
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                routes = await self._balancer.observe()
+        except Exception as error:
+            self._world.served = None
+            self._world.problems["balancer"] = _why_unseen("balancer", error)
+            self.served_is_stale = True
+            return set()
+        self._world.problems.pop("balancer", None)
+        self._served_at_ms = self._clock.now_ms()
+        served: dict[str, dict[RouteKey, ServedRoute]] = {}
+        for route in routes:
+            served.setdefault(route.owner, {})[route.key] = route
+        self._world.served = served
+        return _differences(before, served)
+
+    def _drains(self, app_id: str) -> bool:
+        state = self._world.apps.get(app_id)
+        return state is not None and any(
+            record.phase in (Phase.DRAINING, Phase.STOPPING) for record in state.instances
+        )
+
+    def observed(
+        self,
+        state: AppState,
+        *,
+        occupied: Mapping[tuple[Protocol, int], Holder],
+        underway: frozenset[str] = frozenset(),
+    ) -> Observed:
+        """The world around one App."""
+        world, app_id = self._world, state.app_id
+        waiting = unmet_dependency(world, state.target) if state.target else ""
+        if wants_listener(state):
+            given_out = world.listeners_by_number()
+            occupied = ChainMap(given_out, cast("dict[tuple[Protocol, int], Holder]", occupied))
+        return Observed(
+            instances=world.seen(app_id),
+            served=world.served_by(app_id),
+            applied=world.applied.get(app_id),
+            health=world.health,
+            nodes=world.nodes,
+            node_load=world.load,
+            occupied=occupied,
+            certificates=world.certificates_for(app_id),
+            start_failures=world.start_failures,
+            last_words=world.last_words,
+            explanations=world.explanations,
+            underway=underway,
+            waiting_for=waiting,
+            route_error=world.route_errors.get(app_id, ""),
+            publish_address=self._publish_address,
+        )
+
+    async def fetch_last_words(self, state: AppState) -> None:
+        """The last log lines of instances that ended or never became healthy, before they are removed."""
+        seen = self._world.seen(state.app_id) or {}
+        leaving = [r for r in state.live if r.phase < Phase.DRAINING and r.id in seen]
+        if not leaving:
+            return
+        async with asyncio.TaskGroup() as group:
+            for record in leaving:
+                instance = seen[record.id]
+                ended = instance.state is EngineState.EXITED
+                hopeless = record.phase < Phase.READY and is_failing(self._as_seen(), record.id)
+                if (ended or hopeless) and record.id not in self._world.last_words:
+                    group.create_task(self._fetch_last_lines(record.id))
+                if record.phase < Phase.READY and instance.state is EngineState.RUNNING:
+                    await self._explain(state, record, instance)
+
+    async def _fetch_last_lines(self, instance_id: str) -> None:
+        self._world.last_words[instance_id] = await self._last_lines(instance_id)
+
+    async def _explain(
+        self, state: AppState, record: InstanceRecord, seen: ObservedInstance
+    ) -> None:
+        """Look inside an instance whose checks fail for long: it may listen somewhere else."""
+        health = self._world.health.get(record.id)
+        target = _target(state, record, seen, self._clock.now_ms())
+        if health is None or health.failures < EXPLAINED_AFTER_FAILURES or target is None:
+            return
+        if target.port_number is not None:
+            wanted = Wanted(
+                name=record.identity.app_id.rpartition("/")[2],
+                address=target.address,
+                port_number=target.port_number,
+                is_container=seen.reaches_container,
+                host_ports=tuple(lease.host_port for lease in record.identity.leases),
+            )
+            found = await asyncio.to_thread(why_unreachable, seen.details, wanted)
+            self._world.explanations[record.id] = found
+
+    def _as_seen(self) -> Observed:
+        return Observed(instances=None, served=None, health=self._world.health)
+
+    async def _last_lines(self, instance_id: str) -> str:
+        lines: list[str] = []
+        try:
+            async with asyncio.timeout(LAST_WORDS_TIMEOUT_S):
+                async for line in self._engine.logs(instance_id, tail=LAST_WORDS_LINES):
+                    lines.append(line.text[:400])
+        except (PortwayError, TimeoutError) as error:
+            log.info("last_words_unreadable", instance=instance_id, error=str(error))
+        return "\n".join(lines[-LAST_WORDS_LINES:])
+
+    def probe_targets(self, app_id: str) -> dict[str, ProbeTarget]:
+        """The App's running instances that may become or stay healthy."""
+        targets: dict[str, ProbeTarget] = {}
+        state = self._world.apps.get(app_id)
+        seen = self._world.seen(app_id) or {}
+        for record in state.instances if state else ():
+            instance = seen.get(record.id)
+            if record.phase >= Phase.DRAINING or instance is None or state is None:
+                continue
+            target = _target(state, record, instance, self._clock.now_ms())
+            if target is not None:
+                targets[record.id] = target
+        return targets
+
+
+def _why_unseen(part: str, error: Exception) -> str:
+    if isinstance(error, PortwayError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return f"the {part} does not answer"
+    log.error("looking_broke", part=part, exc_info=error)
+    return f"portway could not read what the {part} says ({type(error).__name__}); see the log"
+
+
+def _target(
+    state: AppState, record: InstanceRecord, seen: ObservedInstance, now_ms: int
+) -> ProbeTarget | None:
+    revision = state.revisions.get(record.identity.revision)
+    if seen.state is not EngineState.RUNNING or revision is None:
+        return None
+    check = revision.app.health
+    started = record.started_at_ms or seen.started_at_ms or now_ms
+    return ProbeTarget(
+        instance_id=record.id,
+        check=check,
+        address=seen.address,
+        port_number=_checked_port(check, record, seen),
+        started_at_ms=started,
+        engine_health=seen.engine_health,
+    )
+
+
+def _checked_port(check: HealthCheck, record: InstanceRecord, seen: ObservedInstance) -> int | None:
+    if check.kind in (CheckKind.NONE, CheckKind.COMMAND):
+        return None
+    leases = [x for x in record.identity.leases if x.protocol is Protocol.TCP]
+    if check.port_name is not None:
+        leases = [x for x in leases if x.port_name == check.port_name]
+    if not leases:
+        return None
+    return leases[0].container_port if seen.reaches_container else leases[0].host_port
+
+
+def _by_app(seen: tuple[ObservedInstance, ...]) -> dict[str, dict[str, ObservedInstance]]:
+    found: dict[str, dict[str, ObservedInstance]] = {}
+    for instance in seen:
+        found.setdefault(instance.identity.app_id, {})[instance.id] = instance
+    return found
+
+
+def _differences(before: Mapping[str, object] | None, after: Mapping[str, object]) -> set[str]:
+    if before is None:
+        return set(after)
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}

@@ -1,0 +1,424 @@
+"""PortwayOperations: what callers may ask, on a running controller. Checks, saves, and lets the loop do the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+
+import portway
+from portway.config import Config
+from portway.controller.certificate_changes import ChangesCertificates
+from portway.controller.clock import random_letters
+from portway.controller.environment_changes import ChangesEnvironment
+from portway.controller.lookup import find_app, find_instance, find_stack
+from portway.controller.loop import Controller
+from portway.controller.planning import plan_release
+from portway.controller.port_checks import ChecksPorts
+from portway.controller.present import (
+    present_deployment,
+    present_instance,
+    present_release,
+)
+from portway.controller.promotion import Promotion, deploying, free_revision_id, promote_states
+from portway.controller.reading import Reads
+from portway.controller.releasing import (
+    check_listeners,
+    check_stack_name,
+    parse_request,
+    with_images,
+)
+from portway.controller.sessions import Sessions
+from portway.controller.settle import gone_back, let_go, scales_of, undrained
+from portway.controller.views import (
+    InstanceView,
+    PlanView,
+    PromotionView,
+    ReleaseRequest,
+    ReleaseView,
+    ServerView,
+)
+from portway.core.app import App, Build, Protocol
+from portway.core.errors import EngineError, RequestError
+from portway.core.events import Event
+from portway.core.instance import Phase
+from portway.core.stack import Release, Stack, release_id
+from portway.core.state import AppState, DeploymentStatus, Revision
+from portway.engines.base import Progress
+from portway.store.base import Batch
+
+
+class PortwayOperations(Reads, ChangesEnvironment, ChangesCertificates, ChecksPorts, Sessions):
+    """Every operation of contract.Operations, on one Controller."""
+
+    def __init__(self, controller: Controller, config: Config, stop: asyncio.Event) -> None:
+        self.controller = controller
+        self.config = config
+        self._stop = stop
+        self._started_at_ms = controller.clock.now_ms()
+
+    @property
+    def _now_ms(self) -> int:
+        return self.controller.clock.now_ms()
+
+    async def server(self) -> ServerView:
+        info = await self.controller.balancer.info()
+        config, world = self.config, self.controller.world
+        return ServerView(
+            version=portway.__version__,
+            pid=os.getpid(),
+            home=str(config.home),
+            engine=config.engine,
+            listen=config.listen,
+            public_address=config.public_address or "all addresses",
+            store="postgresql" if config.store_url.startswith("postgres") else "sqlite",
+            balancer=f"{info.name} {info.version}",
+            balancer_pid=info.process_id,
+            balancer_reloads=info.reloads,
+            balancer_restarts=info.restarts,
+            host_ports=f"{config.host_ports.first}-{config.host_ports.last}",
+            host_ports_leased=len(self.controller.leases.host_pool),
+            started_at_ms=self._started_at_ms,
+            problems=tuple(f"{part}: {what}" for part, what in sorted(world.problems.items())),
+        )
+
+    async def delete_stack(self, name: str, *, drain: bool = True) -> PromotionView:
+        async with self.controller.changing() as world:
+            stack = find_stack(world, name)
+            states = world.of_stack(name)
+            going = tuple(
+                let_go(s, stack.active_release or "", now_ms=self._now_ms)
+                for s in (states if drain else map(undrained, states))
+                if s.target is not None or not drain
+            )
+            deleting = replace(stack, deleting=True, promoting=None)
+            certificates = [
+                c.name for c in world.certificates.values() if c.target.startswith(f"{name}/")
+            ]
+            event = self._event("stack.deleting", f"{name} is being deleted", stack=name)
+            sequence = await self._save(
+                Batch(
+                    stacks=(deleting,) if states else (),
+                    deleted_stacks=() if states else (name,),
+                    deleted_certificates=tuple(certificates),
+                    apps=going,
+                    events=(event,),
+                )
+            )
+        removed = tuple(s.app_id.rpartition("/")[2] for s in going)
+        return self._promotion(name, "", removed=removed, sequence=sequence)
+
+    async def plan(self, stack: str, request: ReleaseRequest) -> PlanView:
+        manifest = parse_request(self.controller.world, stack, request)
+        await self._check_ports(stack, manifest.apps)
+        return await plan_release(self.controller, stack, manifest, request)
+
+    async def create_release(self, stack: str, request: ReleaseRequest) -> ReleaseView:
+        manifest = parse_request(self.controller.world, stack, request)
+        check_listeners(self.controller.world, stack, manifest.apps)
+        await self._check_ports(stack, manifest.apps)
+        apps = await with_images(manifest.apps, request, self.controller.engine)
+        async with self.controller.changing() as world:
+            known = world.stacks.get(stack)
+            if known is not None and known.deleting:
+                raise RequestError(
+                    f"{stack} is being deleted",
+                    hint="Wait until it is gone (`portway apps`), then deploy it again.",
+                    http_status=409,
+                )
+            kept = known or Stack(name=stack, created_at_ms=self._now_ms)
+            kept = replace(kept, directory=request.directory or kept.directory)
+            release = self._release(kept, apps, request)
+            await self._save(Batch(stacks=(kept,), releases=(release,)))
+        warnings = tuple(str(problem) for problem in manifest.warnings)
+        return present_release(release, active=kept.active_release, warnings=warnings)
+
+    def _release(self, stack: Stack, apps: tuple[App, ...], request: ReleaseRequest) -> Release:
+        return Release(
+            id=release_id(random_letters()),
+            stack=stack.name,
+            created_at_ms=self._now_ms,
+            manifest=request.manifest,
+            manifest_name=request.manifest_name,
+            apps=apps,
+            environment=stack.environment,
+            description=request.description,
+        )
+
+    async def promote(self, stack: str, release_id: str, *, force: bool = False) -> PromotionView:
+        release = await self._find_release(stack, release_id)
+        async with self.controller.changing() as world:
+            return await self._promote(find_stack(world, stack), release, force=force)
+
+    async def _promote(self, stack: Stack, release: Release, *, force: bool) -> PromotionView:
+        world = self.controller.world
+        self._refuse_second_deployment(stack, instead=release.id)
+        check_listeners(world, stack.name, release.apps)
+        await self._check_ports(stack.name, release.apps)
+        promotion = promote_states(
+            stack,
+            world.of_stack(stack.name),
+            release,
+            deployment_id="D" + random_letters(),
+            now_ms=self._now_ms,
+            force=force,
+        )
+        promoting = replace(stack, promoting=release.id, scales=promotion.scales)
+        event = self._event(
+            "release.promoted",
+            f"promoting {release.id}",
+            stack=stack.name,
+            release=release.id,
+        )
+        sequence = await self._save(
+            Batch(stacks=(promoting,), apps=promotion.states, events=(event,))
+        )
+        for state in promotion.states:  # what kept the last release from running is not this one's
+            world.blocked.pop(state.app_id, None)
+        await self.controller.settle(stack.name)
+        return self._after(stack.name, release.id, promotion, sequence)
+
+    def _after(
+        self, stack: str, release: str, promotion: Promotion, sequence: int
+    ) -> PromotionView:
+        return self._promotion(
+            stack,
+            release,
+            changed=promotion.changed,
+            unchanged=promotion.unchanged,
+            removed=promotion.leaving,
+            sequence=sequence,
+        )
+
+    def _refuse_second_deployment(self, stack: Stack, *, instead: str = "") -> None:
+        if stack.deleting:
+            raise RequestError(f"{stack.name} is being deleted", http_status=409)
+        if stack.promoting is not None:
+            then = f" Then `portway promote {instead} -a {stack.name}` deploys this one."
+            raise RequestError(
+                f"another deployment of {stack.name} is under way: release {stack.promoting}",
+                hint=f"Wait for it to end (`portway events -f -a {stack.name}`), or stop it with "
+                f"`portway cancel -a {stack.name}`.{then if instead else ''}",
+                http_status=409,
+            )
+
+    async def rollback(self, stack: str, *, to: str = "") -> PromotionView:
+        known = find_stack(self.controller.world, stack)
+        release = await self._find_release(stack, to or await self._previous(known))
+        async with self.controller.changing() as world:
+            return await self._promote(find_stack(world, stack), release, force=False)
+
+    async def _previous(self, stack: Stack) -> str:
+        """The last release that ran before the active one was made; never one that failed."""
+        releases = await self.controller.store.releases(stack.name, limit=1000)
+        order = [release.id for release in releases]
+        good = set(stack.history)
+        active = stack.active_release
+        older = order[order.index(active) + 1 :] if active in order else order
+        for candidate in older:
+            if candidate in good:
+                return candidate
+        raise RequestError(
+            f"{stack.name} has no earlier release to go back to",
+            hint=f"`portway releases -a {stack.name}` lists what there is; "
+            "promote one with `portway promote RELEASE`.",
+            http_status=409,
+        )
+
+    async def cancel(self, stack: str) -> PromotionView:
+        async with self.controller.changing() as world:
+            known = find_stack(world, stack)
+            if known.deleting:
+                raise RequestError(f"{stack} is being deleted", http_status=409)
+            running = [s for s in world.of_stack(stack) if s.target and _is_running(s)]
+            if not running and known.promoting is None:
+                raise RequestError(f"no deployment of {stack} is under way", http_status=409)
+            release = known.promoting or ""
+            states = world.of_stack(stack)
+            mine = {
+                s.app_id: gone_back(s, "cancelled by the user", self._now_ms)
+                for s in states
+                if s in running or (release and s.deployment and s.deployment.release == release)
+            }
+            after = [replace(mine.get(s.app_id, s), leaving=False) for s in states]
+            back = tuple(s for s in after if s not in states)
+            kept = replace(known, promoting=None, scales=scales_of(after))
+            event = self._event(
+                "release.cancelled",
+                f"the deployment of {release or stack} was cancelled",
+                stack=stack,
+            )
+            sequence = await self._save(Batch(stacks=(kept,), apps=back, events=(event,)))
+        changed = tuple(app_id.rpartition("/")[2] for app_id in mine)
+        return self._promotion(
+            stack, known.active_release or "", changed=changed, sequence=sequence
+        )
+
+    async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView:
+        async with self.controller.changing() as world:
+            known = find_stack(world, stack)
+            self._refuse_second_deployment(known)
+            deployment_id = "D" + random_letters()
+            changed: list[AppState] = []
+            for name, count in counts.items():
+                state = find_app(world, stack, name)
+                _check_count(name, count, state)
+                if count != state.count:
+                    changed.append(self._scaled(state, count, deployment_id))
+            self._check_room(stack, counts)
+            scales = {**known.scales, **counts}
+            words = ", ".join(f"{name} to {count}" for name, count in counts.items())
+            event = self._event("app.scaled", f"scaling {words}", stack=stack)
+            sequence = await self._save(
+                Batch(stacks=(replace(known, scales=scales),), apps=tuple(changed), events=(event,))
+            )
+        names = {s.app_id.rpartition("/")[2] for s in changed}
+        return self._promotion(
+            stack,
+            known.active_release or "",
+            changed=tuple(n for n in counts if n in names),
+            unchanged=tuple(n for n in counts if n not in names),
+            sequence=sequence,
+        )
+
+    def _scaled(self, state: AppState, count: int, deployment_id: str) -> AppState:
+        return deploying(
+            replace(state, count=count),
+            state,
+            release="",
+            deployment_id=deployment_id,
+            now_ms=self._now_ms,
+        )
+
+    async def restart(self, stack: str, app: str = "") -> PromotionView:
+        async with self.controller.changing() as world:
+            known = find_stack(world, stack)
+            self._refuse_second_deployment(known)
+            states = [find_app(world, stack, app)] if app else list(world.of_stack(stack))
+            deployment_id = "D" + random_letters()
+            again = tuple(self._restarted(s, deployment_id) for s in states if s.target)
+            names = tuple(s.app_id.rpartition("/")[2] for s in again)
+            event = self._event("app.restarted", f"restarting {', '.join(names)}", stack=stack)
+            sequence = await self._save(Batch(apps=again, events=(event,)))
+        return self._promotion(stack, known.active_release or "", changed=names, sequence=sequence)
+
+    def _restarted(self, state: AppState, deployment_id: str) -> AppState:
+        assert state.target is not None
+        revision = Revision(
+            id=free_revision_id(state, state.target.release),
+            release=state.target.release,
+            app=state.target.app,
+            environment=state.target.environment,
+        )
+        return deploying(
+            replace(state, target=revision),
+            state,
+            release="",
+            deployment_id=deployment_id,
+            now_ms=self._now_ms,
+        )
+
+    async def stop_instance(self, stack: str, instance: str) -> InstanceView:
+        async with self.controller.changing() as world:
+            record, state = find_instance(world, stack, instance)
+            if record.phase < Phase.DRAINING:
+                leaving = replace(
+                    record,
+                    phase=Phase.DRAINING,
+                    draining_at_ms=self._now_ms,
+                    reason="stopped by the user",
+                )
+                instances = tuple(leaving if r.id == record.id else r for r in state.instances)
+                event = self._event(
+                    "instance.draining",
+                    f"{instance} is draining: stopped by the user",
+                    stack=stack,
+                    app_id=state.app_id,
+                )
+                await self._save(
+                    Batch(apps=(replace(state, instances=instances),), events=(event,))
+                )
+                record, state = leaving, world.apps[state.app_id]
+            return present_instance(world, record, state)
+
+    async def build(
+        self, stack: str, app: str, build: Build, context: AsyncIterator[bytes]
+    ) -> AsyncIterator[Progress]:
+        check_stack_name(stack)
+        tag = f"portway/{stack}-{app}:{('B' + random_letters()).lower()}"
+        try:
+            async for progress in self.controller.engine.build(build, tag=tag, context=context):
+                yield progress
+        except EngineError as error:
+            error.message = error.message.replace(f"The image {tag}", f"The image of {app}")
+            raise
+
+    async def pull(self, image: str) -> AsyncIterator[Progress]:
+        async for progress in self.controller.engine.pull(image):
+            yield progress
+
+    async def request_shutdown(self) -> None:
+        self._stop.set()
+
+    async def _save(self, batch: Batch) -> int:
+        """Save and look at the Apps it touches; the last sequence number before it."""
+        newest = await self.controller.store.events(after=-1, limit=1)
+        await self.controller.save(batch)
+        self.controller.touch(*(state.app_id for state in batch.apps))
+        return newest[-1].sequence if newest else 0
+
+    def _event(self, kind: str, message: str, *, stack: str, **fields: str) -> Event:
+        return Event(at_ms=self._now_ms, kind=kind, message=message, stack=stack, **fields)  # type: ignore[arg-type]
+
+    def _promotion(
+        self,
+        stack: str,
+        release: str,
+        *,
+        changed: Sequence[str] = (),
+        unchanged: Sequence[str] = (),
+        removed: Sequence[str] = (),
+        sequence: int = 0,
+    ) -> PromotionView:
+        world = self.controller.world
+        states = [
+            world.apps[f"{stack}/{name}"] for name in changed if f"{stack}/{name}" in world.apps
+        ]
+        deployments = [present_deployment(world, state) for state in states]
+        return PromotionView(
+            stack=stack,
+            release=release,
+            deployments=tuple(d for d in deployments if d is not None),
+            unchanged=tuple(unchanged),
+            removed=tuple(removed),
+            notes=tuple(note for state in states for note in _udp_notes(state)),
+            sequence=sequence,
+        )
+
+
+def _is_running(state: AppState) -> bool:
+    return state.deployment is not None and state.deployment.status is DeploymentStatus.RUNNING
+
+
+def _check_count(name: str, count: int, state: AppState) -> None:
+    if not 0 <= count <= 10_000:
+        raise RequestError(f"{name} cannot be scaled to {count}", hint="Use 0 to 10000.")
+    assert state.target is not None
+    for spec in state.target.app.ports:
+        if len(spec.service_ports) > 1 and count > len(spec.service_ports):
+            first, last = spec.service_ports[0], spec.service_ports[-1]
+            raise RequestError(
+                f"{name} cannot be scaled to {count}: its listener range {first}-{last} has only "
+                f"{len(spec.service_ports)} ports, one for each instance",
+                hint="Widen the range in the manifest and deploy, or scale to fewer.",
+            )
+
+
+def _udp_notes(state: AppState) -> list[str]:
+    assert state.target is not None
+    return [
+        f"{state.target.app.name}: UDP {spec.container_port} is published by the engine, not balanced"
+        for spec in state.target.app.ports
+        if spec.protocol is Protocol.UDP
+    ]

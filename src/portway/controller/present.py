@@ -1,0 +1,387 @@
+"""World -> views: what people and programs are shown. Pure; shows no secret."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from portway.controller.views import (
+    AppView,
+    CertificateView,
+    DeploymentView,
+    InstanceView,
+    MapEndpoint,
+    MapRoute,
+    PortView,
+    ReleaseView,
+    StackView,
+)
+from portway.controller.world import World, short_id
+from portway.core.app import App, Exposure, ListenerProtocol, PortSpec, Protocol
+from portway.core.health import Health, HealthStatus
+from portway.core.instance import EngineState, InstanceRecord, Phase
+from portway.core.lifecycle import has_completed
+from portway.core.ports import LOOPBACK, normal_address
+from portway.core.routes import RouteKey, ServedEndpoint
+from portway.core.routing import is_routed, route_keys
+from portway.core.stack import Certificate, Release
+from portway.core.state import AppState, Deployment, DeploymentStatus
+
+LONG_UNHEALTHY_FAILURES = 20  # of checks that are made several times a second
+
+
+def present_stack(world: World, name: str) -> StackView:
+    """One stack with its Apps."""
+    stack = world.stacks[name]
+    apps = tuple(present_app(world, state) for state in world.of_stack(name))
+    urls = [r.url for r in present_map(world, name, "") if r.exposure == Exposure.PUBLIC and r.url]
+    return StackView(
+        name=name,
+        status=_stack_status(world, name, apps),
+        release=stack.active_release or "",
+        created_at_ms=stack.created_at_ms,
+        apps=apps,
+        urls=tuple(urls),
+    )
+
+
+def _stack_status(world: World, name: str, apps: tuple[AppView, ...]) -> str:
+    stack = world.stacks[name]
+    statuses = {app.status for app in apps}
+    if stack.deleting:
+        return "deleting"
+    if not apps:
+        return "new"
+    if stack.promoting or "deploying" in statuses:
+        return "deploying"
+    if "failed" in statuses and stack.active_release is None:
+        return "failed"
+    return "degraded" if statuses & {"failed", "blocked", "degraded"} else "running"
+
+
+def present_app(world: World, state: AppState) -> AppView:
+    """One App, with what keeps it from being as it should."""
+    app = state.target.app if state.target else None
+    running = [r for r in state.live if Phase.STARTED <= r.phase < Phase.DRAINING]
+    healthy = [r for r in running if is_healthy(world, r)]
+    return AppView(
+        name=state.app_id.rpartition("/")[2],
+        count=state.count if app else 0,
+        running=len(running),
+        healthy=len(healthy),
+        release=state.target.release if state.target else "",
+        image=(app.image or "") if app else "",
+        status=_app_status(world, state, len(healthy)),
+        blocked="; ".join(_blocks(world, state)),
+        ports=tuple(present_port(spec, state) for spec in app.ports) if app else (),
+        deployment=present_deployment(world, state),
+    )
+
+
+def _blocks(world: World, state: AppState) -> tuple[str, ...]:
+    """What keeps the App from moving; a store that cannot be written keeps a deployment from going on."""
+    deployment = state.deployment
+    running = deployment is not None and deployment.status is DeploymentStatus.RUNNING
+    store = world.problems.get("store", "") if running else ""
+    return (*world.blocked.get(state.app_id, ()), *([store] if store else []))
+
+
+def _app_status(world: World, state: AppState, healthy: int) -> str:
+    deployment = state.deployment
+    if state.target is None:
+        return "deleting"
+    if deployment is not None and deployment.status is DeploymentStatus.RUNNING:
+        return "deploying"
+    if state.halted:
+        return "failed"
+    if state.count == 0:
+        return "stopped"
+    completed = sum(1 for r in state.instances if has_completed(r))
+    if completed >= state.count and not healthy:
+        return "completed"
+    if healthy + completed >= state.count:
+        return "running"
+    return "blocked" if world.blocked.get(state.app_id) else "degraded"
+
+
+def is_healthy(world: World, record: InstanceRecord) -> bool:
+    """Whether an instance has been healthy and is not known to fail now."""
+    health = world.health.get(record.id)
+    failing = health is not None and health.status is HealthStatus.FAILING
+    return record.phase is Phase.READY and not failing
+
+
+def present_deployment(world: World, state: AppState) -> DeploymentView | None:
+    """The App's latest deployment."""
+    deployment = state.deployment
+    if deployment is None:
+        return None
+    fresh = [
+        r
+        for r in state.live
+        if r.identity.revision == deployment.to_revision and r.phase < Phase.DRAINING
+    ]
+    old = [r for r in state.live if r not in fresh]
+    return DeploymentView(
+        id=deployment.id,
+        app=state.app_id.rpartition("/")[2],
+        release=deployment.release,
+        status=deployment.status.value,
+        reason=deployment.reason or _why_not_healthy(world, fresh),
+        desired=state.count if state.target else 0,
+        started=sum(1 for r in fresh if r.phase > Phase.PLANNED),
+        healthy=sum(1 for r in fresh if is_healthy(world, r)) + _completed(state, deployment),
+        old=len(old),
+        started_at_ms=deployment.started_at_ms,
+        ended_at_ms=deployment.ended_at_ms,
+    )
+
+
+def _why_not_healthy(world: World, records: Sequence[InstanceRecord]) -> str:
+    """What keeps one of them from being healthy, once its checks have failed for a few seconds."""
+    for record in records:
+        health = world.health.get(record.id, Health())
+        if record.phase < Phase.READY and health.failures >= LONG_UNHEALTHY_FAILURES:
+            explanation = world.explanations.get(record.id, "")
+            return "; ".join(part for part in (health.detail, explanation) if part)
+    return ""
+
+
+def _completed(state: AppState, deployment: Deployment) -> int:
+    return sum(
+        1
+        for r in state.instances
+        if r.identity.revision == deployment.to_revision and has_completed(r)
+    )
+
+
+def present_port(spec: PortSpec, state: AppState) -> PortView:
+    """One port as the App asks for it; the listener assigned by portway filled in."""
+    keys = route_keys(spec, state.service_ports) if is_routed(spec) else ()
+    return PortView(
+        name=spec.name,
+        container_port=spec.container_port,
+        host_port=spec.host_port or 0,
+        service_port=keys[0][0].service_port if keys else 0,
+        protocol=spec.protocol.value,
+        exposure=spec.exposure.value,
+        address=keys[0][0].address if keys else spec.address or "",
+    )
+
+
+def present_instance(world: World, record: InstanceRecord, state: AppState) -> InstanceView:
+    """One instance with its ports, health and what the engine calls it."""
+    seen = (world.seen(state.app_id) or {}).get(record.id)
+    health = world.health.get(record.id, Health())
+    revision = state.revisions.get(record.identity.revision)
+    return InstanceView(
+        id=short_id(record.id),
+        stack=state.app_id.rpartition("/")[0],
+        app=state.app_id.rpartition("/")[2],
+        slot=record.identity.slot,
+        release=record.identity.release,
+        node=record.identity.node,
+        phase=_phase(record),
+        health=_health_word(record, health),
+        health_detail=health.detail.partition("\n")[0],
+        ports=tuple(_instance_ports(record, state)),
+        command=command_line(revision.app) if revision else "",
+        planned_at_ms=record.planned_at_ms,
+        started_at_ms=record.started_at_ms,
+        reason=record.reason,
+        details=dict(seen.details) if seen and seen.state is not EngineState.CREATED else {},
+    )
+
+
+def _phase(record: InstanceRecord) -> str:
+    if record.phase is Phase.GONE:
+        return "completed" if has_completed(record) else "failed" if record.failed else "gone"
+    words = {Phase.PLANNED: "planned", Phase.STARTED: "starting", Phase.READY: "running"}
+    return words.get(record.phase, record.phase.name.lower())
+
+
+def _health_word(record: InstanceRecord, health: Health) -> str:
+    if record.phase is Phase.GONE:
+        return "-"
+    if health.status is HealthStatus.FAILING:
+        return "unhealthy"
+    return "healthy" if record.phase is Phase.READY else "waiting"
+
+
+def _instance_ports(record: InstanceRecord, state: AppState) -> list[PortView]:
+    app = state.target.app if state.target else None
+    by_name = {spec.name: present_port(spec, state) for spec in app.ports} if app else {}
+    return [
+        PortView(
+            name=lease.port_name,
+            container_port=lease.container_port,
+            host_port=lease.host_port,
+            service_port=by_name[lease.port_name].service_port if lease.port_name in by_name else 0,
+            protocol=lease.protocol.value,
+            exposure=by_name[lease.port_name].exposure if lease.port_name in by_name else "",
+            address=lease.address,
+        )
+        for lease in record.identity.leases
+    ]
+
+
+def command_line(app: App) -> str:
+    """What an App runs, as one would type it."""
+    if app.command_text:
+        return app.command_text
+    return shlex.join(app.command) if app.command else ""
+
+
+def present_map(world: World, stack: str, public_address: str) -> tuple[MapRoute, ...]:
+    """Every listener, by stack, App and number, with the instances behind it."""
+    routes: list[MapRoute] = []
+    for app_id in sorted(world.apps):
+        state = world.apps[app_id]
+        if state.target is None or (stack and app_id.rpartition("/")[0] != stack):
+            continue
+        for spec in state.target.app.ports:
+            if is_routed(spec):
+                routes.extend(_map_routes(world, state, spec, public_address))
+            else:
+                routes.append(_map_published(world, state, spec))
+    return tuple(routes)
+
+
+def _map_routes(
+    world: World, state: AppState, spec: PortSpec, public_address: str
+) -> list[MapRoute]:
+    certificates = world.certificates_for(state.app_id)
+    routes: list[MapRoute] = []
+    for key, slot in route_keys(spec, state.service_ports):
+        wants_tls = spec.listener.protocol in (ListenerProtocol.HTTPS, ListenerProtocol.TLS)
+        tls = wants_tls or bool(certificates.get(key.service_port))
+        endpoints = tuple(
+            _map_endpoint(world, state, spec, record, key)
+            for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial))
+            if slot in (None, record.identity.slot)
+        )
+        routes.append(
+            MapRoute(
+                stack=state.app_id.rpartition("/")[0],
+                app=state.app_id.rpartition("/")[2],
+                port_name=spec.name,
+                exposure=spec.exposure.value,
+                protocol=spec.listener.protocol.value,
+                address=key.address or public_address or "",
+                service_port=key.service_port,
+                url=_url(spec, key, public_address, tls=tls),
+                tls=tls,
+                endpoints=tuple(e for e in endpoints if e is not None),
+                note=world.route_errors.get(state.app_id, "").partition("\n")[0],
+            )
+        )
+    return routes
+
+
+def _url(spec: PortSpec, key: RouteKey, public_address: str, *, tls: bool) -> str:
+    """How a person on this machine reaches a listener."""
+    address = normal_address((key.address or public_address).split(",")[0] or "")
+    host = LOOPBACK if address in ("", "0.0.0.0") else address  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    streams = spec.listener.protocol in (ListenerProtocol.TCP, ListenerProtocol.TLS)
+    if streams or spec.exposure is Exposure.INTERNAL:
+        scheme = "tls" if tls else "tcp"
+        return f"{scheme}://{host}:{key.service_port}"
+    return f"{'https' if tls else 'http'}://{host}:{key.service_port}/"
+
+
+def _map_endpoint(
+    world: World, state: AppState, spec: PortSpec, record: InstanceRecord, key: RouteKey
+) -> MapEndpoint | None:
+    lease = next((x for x in record.identity.leases if x.port_name == spec.name), None)
+    if lease is None:
+        return None
+    served = _served(world, state.app_id, key, record.id)
+    return MapEndpoint(
+        instance=short_id(record.id),
+        slot_name=f"{state.app_id.rpartition('/')[2]}.{record.identity.slot}",
+        host_address=lease.address,
+        host_port=lease.host_port,
+        container_port=lease.container_port,
+        target_address=served.address if served else "",
+        target_port=served.port_number if served else 0,
+        state=_endpoint_state(world, record, served),
+        connections=served.connections if served else 0,
+    )
+
+
+def _served(world: World, app_id: str, key: RouteKey, instance_id: str) -> ServedEndpoint | None:
+    route = (world.served_by(app_id) or {}).get(key)
+    endpoints = route.endpoints if route else ()
+    return next((e for e in endpoints if e.instance_id == instance_id), None)
+
+
+def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint | None) -> str:
+    if served is not None:
+        return served.state.value
+    if record.phase < Phase.READY:
+        return "starting"
+    return "unhealthy" if not is_healthy(world, record) else "not routed"
+
+
+def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:
+    endpoints = [
+        MapEndpoint(
+            instance=short_id(r.id),
+            slot_name=f"{state.app_id.rpartition('/')[2]}.{r.identity.slot}",
+            host_address=lease.address,
+            host_port=lease.host_port,
+            container_port=lease.container_port,
+            target_address="",
+            target_port=0,
+            state="published",
+        )
+        for r in state.live
+        for lease in r.identity.leases
+        if lease.port_name == spec.name
+    ]
+    what = "UDP is" if spec.protocol is Protocol.UDP else "this port is"
+    return MapRoute(
+        stack=state.app_id.rpartition("/")[0],
+        app=state.app_id.rpartition("/")[2],
+        port_name=spec.name,
+        exposure=spec.exposure.value,
+        protocol=spec.protocol.value,
+        address=spec.address or "",
+        service_port=0,
+        url="",
+        tls=False,
+        endpoints=tuple(endpoints),
+        note=f"{what} published by the engine, not balanced",
+    )
+
+
+def present_release(
+    release: Release, *, active: str | None, whole: bool = False, warnings: tuple[str, ...] = ()
+) -> ReleaseView:
+    """One release, without its variables."""
+    return ReleaseView(
+        id=release.id,
+        stack=release.stack,
+        created_at_ms=release.created_at_ms,
+        active=release.id == active,
+        apps=tuple(app.name for app in release.apps),
+        description=release.description,
+        manifest_name=release.manifest_name,
+        manifest=release.manifest if whole else "",
+        warnings=warnings,
+    )
+
+
+def present_certificate(certificate: Certificate) -> CertificateView:
+    """One certificate, without its key."""
+    stack, _, target = certificate.target.partition("/")
+    return CertificateView(
+        name=certificate.name,
+        target=target,
+        stack=stack,
+        domains=certificate.domains,
+        expires_at_ms=certificate.expires_at_ms,
+        fingerprint=certificate.fingerprint,
+        self_signed=certificate.self_signed,
+    )

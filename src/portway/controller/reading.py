@@ -1,0 +1,99 @@
+"""What there is, shown as it is: stacks, releases, instances, routes, events. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from portway.config import Config
+from portway.controller.lookup import find_stack
+from portway.controller.loop import Controller
+from portway.controller.present import (
+    present_instance,
+    present_map,
+    present_release,
+    present_stack,
+)
+from portway.controller.views import InstanceView, MapRoute, ReleaseView, StackView
+from portway.core.errors import RequestError
+from portway.core.events import Event
+from portway.core.stack import Release
+from portway.core.suggest import did_you_mean
+
+
+class Reads:
+    """The part of PortwayOperations that only looks."""
+
+    controller: Controller
+    config: Config
+
+    async def stacks(self) -> tuple[StackView, ...]:
+        world = self.controller.world
+        return tuple(present_stack(world, name) for name in sorted(world.stacks))
+
+    async def stack(self, name: str) -> StackView:
+        return present_stack(self.controller.world, find_stack(self.controller.world, name).name)
+
+    async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]:
+        active = find_stack(self.controller.world, stack).active_release
+        found = await self.controller.store.releases(stack, limit=limit)
+        return tuple(present_release(release, active=active) for release in found)
+
+    async def release(self, stack: str, release_id: str) -> ReleaseView:
+        active = find_stack(self.controller.world, stack).active_release
+        return present_release(
+            await self._find_release(stack, release_id), active=active, whole=True
+        )
+
+    async def _find_release(self, stack: str, wanted: str) -> Release:
+        find_stack(self.controller.world, stack)
+        release = await self.controller.store.release(stack, wanted)
+        if release is None:
+            known = [r.id for r in await self.controller.store.releases(stack, limit=50)]
+            raise RequestError(
+                f"{stack} has no release {wanted}.{did_you_mean(wanted, known)}",
+                hint=f"`portway releases -a {stack}` lists them.",
+                http_status=404,
+            )
+        return release
+
+    async def instances(self, stack: str = "") -> tuple[InstanceView, ...]:
+        world = self.controller.world
+        if stack:
+            find_stack(world, stack)
+        views = [
+            present_instance(world, record, state)
+            for app_id in sorted(world.apps)
+            for state in [world.apps[app_id]]
+            if not stack or app_id.rpartition("/")[0] == stack
+            for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial))
+        ]
+        return tuple(views)
+
+    async def map(self, stack: str = "") -> tuple[MapRoute, ...]:
+        if stack:
+            find_stack(self.controller.world, stack)
+        return present_map(self.controller.world, stack, self.config.public_address)
+
+    async def events(
+        self, *, after: int = 0, stack: str = "", follow: bool = False, limit: int = 1000
+    ) -> AsyncIterator[Event]:
+        unknown = stack not in ("", *self.controller.world.stacks)
+        # One that is deleted still has its past.
+        if unknown and not await self.controller.store.events(after=-1, stack=stack, limit=1):
+            find_stack(self.controller.world, stack)
+        while True:
+            # Following begins before the past is read, so that nothing falls between the two.
+            with self.controller.journal.following() as live:
+                past = await self.controller.store.events(after=after, stack=stack, limit=limit)
+                for event in past:
+                    after = max(after, event.sequence)
+                    yield event
+                if not follow:
+                    return
+                if past and len(past) >= limit:
+                    continue
+                # It ends for a follower that fell too far behind: then the store is read again.
+                async for event in live:
+                    if event.sequence > after and (not stack or event.stack == stack):
+                        after = event.sequence
+                        yield event

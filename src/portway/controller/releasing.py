@@ -1,0 +1,144 @@
+"""ReleaseRequest -> Release: parsed, checked against engine and other stacks, images pinned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from portway.controller.views import ReleaseRequest
+from portway.controller.world import World
+from portway.core.app import App
+from portway.core.errors import EngineError, EngineErrorKind, ImageMissingError, RequestError
+from portway.core.ports import LOOPBACK, addresses_conflict
+from portway.core.routes import RouteKey
+from portway.core.routing import is_routed, route_keys
+from portway.core.suggest import did_you_mean
+from portway.engines.base import EngineTraits, InstanceEngine
+from portway.manifests.base import Manifest
+from portway.manifests.compose import parse_compose
+
+STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+def check_stack_name(name: str) -> None:
+    """Refuse a name that cannot name networks, containers and labels."""
+    if not STACK_NAME.fullmatch(name):
+        raise RequestError(
+            f'"{name}" cannot be the name of a stack',
+            hint="Use lower-case letters, digits, - _ and ., beginning with a letter or digit, "
+            "at most 63 of them; give another one with -a.",
+        )
+
+
+def parse_request(world: World, stack: str, request: ReleaseRequest) -> Manifest:
+    """The Apps of a request; ManifestError with every problem in it.
+
+    The stack's own variables fill what the request leaves open.
+    """
+    known = world.stacks.get(stack)
+    check_stack_name(stack)
+    manifest = parse_compose(
+        request.manifest,
+        stack=stack,
+        file=request.manifest_name,
+        variables={**(known.environment if known else {}), **request.variables},
+        files=request.files,
+        directory=request.directory,
+        profiles=request.profiles,
+    )
+    if not manifest.apps:
+        raise RequestError(
+            f"{request.manifest_name} names no service to run",
+            hint="Add a service, or choose its profile with --profile.",
+        )
+    return manifest
+
+
+async def with_images(
+    apps: Sequence[App], request: ReleaseRequest, engine: InstanceEngine
+) -> tuple[App, ...]:
+    """The Apps with what they run pinned: built images by name, others by immutable id."""
+    unknown = set(request.images) - {app.name for app in apps}
+    if unknown:
+        name = sorted(unknown)[0]
+        hint = did_you_mean(name, [app.name for app in apps])
+        raise RequestError(
+            f'an image was given for "{name}", which the manifest does not name', hint=hint
+        )
+    return tuple([await _with_image(app, request, engine) for app in apps])
+
+
+async def _with_image(app: App, request: ReleaseRequest, engine: InstanceEngine) -> App:
+    check_engine(app, engine.traits)
+    built = request.images.get(app.name)
+    image = built or app.image
+    if not engine.traits.runs_images or (image is None and app.build is None):
+        return app
+    if image is None or (app.build is not None and built is None):
+        raise RequestError(
+            f"{app.name} has to be built before it can be released",
+            hint="`portway deploy` does that; over the API, POST the context to builds first.",
+        )
+    try:
+        return replace(app, image=image, image_id=await engine.resolve_image(image))
+    except EngineError as error:
+        if error.kind != EngineErrorKind.IMAGE_MISSING:
+            raise
+        raise ImageMissingError(
+            f"{app.name}: {error.message}",
+            image=image,
+            hint=error.hint or f"Pull {image} first, or correct its name.",
+        ) from error
+
+
+def check_engine(app: App, traits: EngineTraits) -> None:
+    """Refuse an App this engine cannot run."""
+    has_image = app.image is not None or app.build is not None
+    has_command = app.command is not None or bool(app.command_text)
+    if traits.runs_images and not has_image and not (traits.runs_commands and has_command):
+        raise RequestError(
+            f"{app.name} names neither an image nor a build",
+            hint="Add `image:` or `build:`, or run plain commands with a server started "
+            "with --engine process.",
+        )
+    if not traits.runs_images and not has_command:
+        raise RequestError(
+            f"{app.name} has no command, and the {traits.name} engine runs commands, not images",
+            hint="Add `command:`, or start the server with --engine docker.",
+        )
+
+
+def check_listeners(world: World, stack: str, apps: Iterable[App]) -> None:
+    """Refuse a listener that another App serves already, naming it."""
+    others = _listeners_of_others(world, stack)
+    for app in apps:
+        for spec in filter(is_routed, app.ports):
+            for key, _ in route_keys(spec, {}):
+                for other, owner in others:
+                    if _conflict(key, other):
+                        raise RequestError(
+                            f"{app.id} wants the listener {_where(key)}, which {owner} has already",
+                            hint=f"Change the left number of the port, or `portway apps delete -a "
+                            f"{owner.rpartition('/')[0]}` if it is not needed any more.",
+                            http_status=409,
+                        )
+
+
+def _listeners_of_others(world: World, stack: str) -> list[tuple[RouteKey, str]]:
+    found: list[tuple[RouteKey, str]] = []
+    for state in world.apps.values():
+        if state.app_id.rpartition("/")[0] == stack or state.target is None:
+            continue
+        for spec in filter(is_routed, state.target.app.ports):
+            found.extend((key, state.app_id) for key, _ in route_keys(spec, state.service_ports))
+    return found
+
+
+def _conflict(one: RouteKey, other: RouteKey) -> bool:
+    return one.service_port == other.service_port and addresses_conflict(one.address, other.address)
+
+
+def _where(key: RouteKey) -> str:
+    shown = "" if key.address in ("", LOOPBACK) else f" on {key.address}"
+    return f"{key.service_port}{shown}"

@@ -1,0 +1,228 @@
+"""What operations take and answer: plain values, ready to be written as JSON. No secret is ever in one (but EnvView)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    """A manifest to plan or to make a release of.
+
+    `variables` fill ${...}; `files` are the env_files it names, by path as written; `images` the
+    images built for its Apps, by App name; `directory` is where relative paths begin.
+    """
+
+    manifest: str
+    manifest_name: str = "docker-compose.yml"
+    directory: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseView:
+    """One release. `active`: it is the one promoted last."""
+
+    id: str
+    stack: str
+    created_at_ms: int
+    active: bool
+    apps: tuple[str, ...]
+    description: str = ""
+    manifest_name: str = ""
+    manifest: str = ""  # only in `release info`
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentView:
+    """The progress of one App's deployment. `status`: running, done, failed, cancelled."""
+
+    id: str
+    app: str
+    release: str
+    status: str
+    reason: str
+    desired: int
+    started: int  # instances of the new revision that exist
+    healthy: int  # those of them that are routed or ready
+    old: int  # instances of other revisions still there
+    started_at_ms: int
+    ended_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotionView:
+    """A promote, rollback, scale or restart that has begun: what to watch. `sequence`: events after it belong to it."""
+
+    stack: str
+    release: str
+    deployments: tuple[DeploymentView, ...]
+    unchanged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortView:
+    """One port of an App or instance, all three numbers spelled out; 0 = does not apply or not yet known."""
+
+    name: str
+    container_port: int
+    host_port: int = 0
+    service_port: int = 0
+    protocol: str = "tcp"
+    exposure: str = "public"
+    address: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceView:
+    """One instance. `id` is unique in its stack: "web.1.7" is App web, slot 1, serial 7."""
+
+    id: str
+    stack: str
+    app: str
+    slot: int
+    release: str
+    node: str
+    phase: str
+    health: str
+    health_detail: str
+    ports: tuple[PortView, ...]
+    command: str
+    planned_at_ms: int
+    started_at_ms: int | None
+    reason: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppView:
+    """One App of a stack."""
+
+    name: str
+    count: int
+    running: int
+    healthy: int
+    release: str
+    image: str
+    status: str  # running, deploying, stopped, failed, completed, blocked
+    blocked: str
+    ports: tuple[PortView, ...]
+    deployment: DeploymentView | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackView:
+    """One stack. `urls` are its public listeners as a person would type them."""
+
+    name: str
+    status: str  # new, deploying, running, degraded, failed
+    release: str
+    created_at_ms: int
+    apps: tuple[AppView, ...]
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapEndpoint:
+    """One instance behind a route: "127.0.0.1:31004 -> web.1:80"."""
+
+    instance: str  # web.1.7
+    slot_name: str  # web.1
+    host_address: str
+    host_port: int
+    container_port: int
+    target_address: str  # where the balancer really connects
+    target_port: int
+    state: str  # ready, draining, starting, unhealthy, not routed
+    connections: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRoute:
+    """One listener and what is behind it. `url` is how a person reaches it from this machine."""
+
+    stack: str
+    app: str
+    port_name: str
+    exposure: str
+    protocol: str
+    address: str
+    service_port: int
+    url: str
+    tls: bool
+    endpoints: tuple[MapEndpoint, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanChange:
+    """What a deploy would do to one App. `action`: create, replace, scale, unchanged, remove, blocked."""
+
+    app: str
+    action: str
+    why: str
+    count: int
+    ports: tuple[PortView, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """What a deploy would do; nothing has been done."""
+
+    stack: str
+    changes: tuple[PlanChange, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvView:
+    """A stack's variables; the one answer that shows them. `release`: the release a change made."""
+
+    stack: str
+    environment: Mapping[str, str]
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """A certificate on a listener, without its key."""
+
+    name: str
+    target: str  # web:8443
+    stack: str
+    domains: tuple[str, ...]
+    expires_at_ms: int
+    fingerprint: str
+    self_signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerView:
+    """The server itself."""
+
+    version: str
+    pid: int
+    home: str
+    engine: str
+    listen: str
+    public_address: str
+    store: str
+    balancer: str
+    balancer_pid: int
+    balancer_reloads: int
+    balancer_restarts: int
+    host_ports: str
+    host_ports_leased: int
+    started_at_ms: int
+    problems: tuple[str, ...] = ()

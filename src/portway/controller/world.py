@@ -1,0 +1,241 @@
+"""World: everything the controller knows right now, in memory. Holds values; decides and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from portway.core.app import Condition, Dependency, Protocol
+from portway.core.environment import LinkTarget, link_container_port
+from portway.core.health import Health
+from portway.core.instance import InstanceRecord, ObservedInstance, Phase
+from portway.core.lifecycle import has_completed
+from portway.core.observed import StartFailure
+from portway.core.placement import NodeView
+from portway.core.ports import LOOPBACK, Holder
+from portway.core.routes import Route, RouteKey, ServedRoute
+from portway.core.routing import is_routed, route_keys
+from portway.core.stack import Certificate, Stack
+from portway.core.state import AppState, Revision
+from portway.store.base import Batch, Snapshot
+
+RUN_SLOT = 0  # one-off instances fill no slot; the planner leaves them alone
+
+
+@dataclass(slots=True)
+class World:
+    """What is stored (stacks, apps, certificates) beside what was last seen (the rest)."""
+
+    home_id: str = ""
+    stacks: dict[str, Stack] = field(default_factory=dict)
+    apps: dict[str, AppState] = field(default_factory=dict)
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    nodes: tuple[NodeView, ...] = ()
+    instances: dict[str, dict[str, ObservedInstance]] | None = None  # by app id, then id
+    served: dict[str, dict[RouteKey, ServedRoute]] | None = None  # by owner
+    applied: dict[str, tuple[Route, ...]] = field(default_factory=dict)
+    health: dict[str, Health] = field(default_factory=dict)
+    start_failures: dict[str, StartFailure] = field(default_factory=dict)
+    last_words: dict[str, str] = field(default_factory=dict)
+    explanations: dict[str, str] = field(default_factory=dict)  # why one is not healthy, by id
+    route_errors: dict[str, str] = field(default_factory=dict)
+    blocked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)  # what ails portway itself, by part
+    names: dict[str, set[str]] = field(default_factory=dict)  # the ids in `apps` by stack
+    load: dict[str, int] = field(default_factory=dict)  # live instances by node
+    one_offs: set[str] = field(default_factory=set)  # the one-off instances a caller waits for
+
+    def of_stack(self, stack: str) -> tuple[AppState, ...]:
+        """The stack's Apps by name; full ids are compared, never prefixes."""
+        return tuple(self.apps[key] for key in sorted(self.names.get(stack, ())))
+
+    def remember(self, batch: Batch) -> None:
+        """What was saved is what is known from now on; nothing is kept about what was deleted."""
+        for state in batch.apps:
+            self._put(replace(state, version=state.version + 1))
+        self.stacks.update({stack.name: stack for stack in batch.stacks})
+        self.certificates.update({c.name: c for c in batch.certificates})
+        for app_id in batch.deleted_apps:
+            self._forget_app(app_id)
+        for stack in batch.deleted_stacks:
+            self.stacks.pop(stack, None)
+        for name in batch.deleted_certificates:
+            self.certificates.pop(name, None)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Everything that was stored."""
+        self.home_id = snapshot.home_id
+        self.stacks = {stack.name: stack for stack in snapshot.stacks}
+        self.certificates = {c.name: c for c in snapshot.certificates}
+        for state in snapshot.apps:
+            self._put(state)
+
+    def _put(self, state: AppState) -> None:
+        self._count(self.apps.get(state.app_id), -1)
+        self._count(state, 1)
+        self.apps[state.app_id] = state
+        self.names.setdefault(state.app_id.rpartition("/")[0], set()).add(state.app_id)
+
+    def _count(self, state: AppState | None, by: int) -> None:
+        for record in state.live if state else ():
+            node = record.identity.node
+            self.load[node] = self.load.get(node, 0) + by
+
+    def _forget_app(self, app_id: str) -> None:
+        state = self.apps.pop(app_id, None)
+        self._count(state, -1)
+        stack = app_id.rpartition("/")[0]
+        self.names.get(stack, set()).discard(app_id)
+        if not self.names.get(stack):
+            self.names.pop(stack, None)
+        if state is not None:
+            self.forget_gone(state)
+        about: tuple[dict[str, Any], ...]
+        about = (self.applied, self.route_errors, self.blocked, self.problems)
+        for known in about:
+            known.pop(app_id, None)
+
+    def forget_gone(self, state: AppState) -> None:
+        """Keep nothing about instances that are gone; their records say why."""
+        about: tuple[dict[str, Any], ...]
+        about = (self.health, self.start_failures, self.last_words, self.explanations)
+        for record in state.instances:
+            if record.phase is Phase.GONE:
+                for known in about:
+                    known.pop(record.id, None)
+
+    def certificates_of(self, stack: str) -> tuple[str, ...]:
+        """Names of the certificates on the stack's listeners."""
+        return tuple(
+            c.name for c in self.certificates.values() if c.target.rpartition("/")[0] == stack
+        )
+
+    def seen(self, app_id: str) -> Mapping[str, ObservedInstance] | None:
+        """The App's instances as last listed; None while the engine cannot be listed."""
+        return None if self.instances is None else self.instances.get(app_id, {})
+
+    def served_by(self, app_id: str) -> Mapping[RouteKey, ServedRoute] | None:
+        """The App's routes as last read back; None while the balancer cannot be read."""
+        return None if self.served is None else self.served.get(app_id, {})
+
+    def certificates_for(self, app_id: str) -> dict[int, tuple[str, ...]]:
+        """Names of the App's certificates by listener port."""
+        found: dict[int, list[str]] = {}
+        for certificate in self.certificates.values():
+            owner, _, service_port = certificate.target.rpartition(":")
+            if owner == app_id:
+                found.setdefault(int(service_port), []).append(certificate.name)
+        return {number: tuple(sorted(names)) for number, names in found.items()}
+
+    def listeners_by_number(self) -> dict[tuple[Protocol, int], Holder]:
+        """The listeners that Apps ask for by number, and which App it is."""
+        return {
+            (Protocol.TCP, number): Holder(description=f"the listener of {state.app_id}")
+            for state in self.apps.values()
+            for spec in (state.target.app.ports if state.target else ())
+            if is_routed(spec)
+            for number in spec.service_ports
+        }
+
+    def find_record(self, instance_id: str) -> InstanceRecord | None:
+        """The record of an instance by its full id."""
+        state = self.apps.get(app_of(instance_id))
+        records = state.instances if state else ()
+        return next((r for r in records if r.id == instance_id), None)
+
+
+def app_of(instance_id: str) -> str:
+    """The App id inside "stack/app.slot.serial"."""
+    return instance_id.rsplit(".", 2)[0]
+
+
+def short_id(instance_id: str) -> str:
+    """The id without its stack: "web.1.7"."""
+    return instance_id.rpartition("/")[2]
+
+
+def unmet_dependency(world: World, revision: Revision) -> str:
+    """The first dependency of the App that is not met yet, as a sentence; "" when all are."""
+    for dependency in revision.app.depends_on:
+        other = world.apps.get(f"{revision.app.stack}/{dependency.name}")
+        if other is None or other.target is None:
+            if dependency.required:
+                return f"it waits for {dependency.name}, which is not deployed"
+        elif not _is_met(other, dependency):
+            return f"it waits for {dependency.name} to be {_wanted(dependency)}"
+    return ""
+
+
+def _is_met(state: AppState, dependency: Dependency) -> bool:
+    assert state.target is not None
+    current = [r for r in state.instances if r.identity.revision == state.target.id]
+    match dependency.condition:
+        case Condition.COMPLETED:
+            return any(has_completed(r) for r in current)
+        case Condition.HEALTHY:
+            return state.count == 0 or any(r.phase is Phase.READY for r in current)
+        case Condition.STARTED:
+            started = any(r.phase is not Phase.PLANNED for r in current)
+            return state.count == 0 or started
+
+
+def _wanted(dependency: Dependency) -> str:
+    words = {
+        Condition.COMPLETED: "completed",
+        Condition.HEALTHY: "healthy",
+        Condition.STARTED: "started",
+    }
+    return words[dependency.condition]
+
+
+def link_targets(
+    world: World, revision: Revision, *, resolves_names: bool
+) -> tuple[LinkTarget, ...]:
+    """Where the App's links answer, seen from its instances.
+
+    An engine that resolves names reaches the linked App by alias on its container_port; elsewhere
+    the App's listener on the loopback address is used.
+    """
+    targets: list[LinkTarget] = []
+    for link in revision.app.links:
+        other = world.apps.get(f"{revision.app.stack}/{link.name}")
+        if other is None or other.target is None:
+            continue
+        number = link_container_port(other.target.app) if resolves_names else _listener_of(other)
+        if number is not None:
+            targets.append(
+                LinkTarget(
+                    alias=link.alias,
+                    address=link.alias if resolves_names else LOOPBACK,
+                    port_number=number,
+                    environment=other.target.app.environment,
+                )
+            )
+    return tuple(targets)
+
+
+def _listener_of(state: AppState) -> int | None:
+    assert state.target is not None
+    wanted = link_container_port(state.target.app)
+    specs = [spec for spec in state.target.app.ports if is_routed(spec)]
+    specs.sort(key=lambda spec: spec.container_port != wanted)
+    for spec in specs:
+        for key, _ in route_keys(spec, state.service_ports):
+            return key.service_port
+    return None
+
+
+def network_aliases(world: World, revision: Revision) -> tuple[str, ...]:
+    """The names by which the stack's other instances find this App: its own and its link aliases."""
+    names = {revision.app.name}
+    names |= {alias for network in revision.app.networks for alias in network.aliases}
+    for other in world.of_stack(revision.app.stack):
+        for link in _links_of(other):
+            if link[0] == revision.app.name:
+                names.add(link[1])
+    return tuple(sorted(names))
+
+
+def _links_of(state: AppState) -> Iterable[tuple[str, str]]:
+    return ((link.name, link.alias) for link in state.target.app.links) if state.target else ()
