@@ -1,0 +1,1 @@
+"""HTTP faces over controller.operations; no logic of their own."""

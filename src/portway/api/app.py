@@ -1,0 +1,82 @@
+"""The ASGI application: the guard in front, the native API, its description. It only puts them together."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cache
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from portway.api.guard import Guard
+from portway.api.native.answers import explained, refusal
+from portway.api.native.resource import Shared, make_routes, unknown_route
+from portway.api.native.routes import ENDPOINTS
+from portway.api.openapi import Document, encode_document, make_document
+from portway.api.pages import CONTENT_SECURITY_POLICY, render_html
+from portway.api.settings import ApiSettings, check_settings
+from portway.controller.contract import Operations
+from portway.core.errors import RequestError
+
+
+def create_app(operations: Operations, settings: ApiSettings) -> Starlette:
+    """Everything portway answers over HTTP; RequestError when the settings would leave it open to a network.
+
+    `app.state.closing` is an event: once set, streams and commands end with a word about it.
+    """
+    check_settings(settings)
+    shared = Shared(operations=operations, settings=settings, closing=asyncio.Event())
+    app = Starlette(
+        routes=[
+            *make_routes(ENDPOINTS, shared),
+            Route("/openapi.json", _openapi),
+            Route("/docs", _docs),
+        ],
+        middleware=[Middleware(Guard, settings=settings)],
+        exception_handlers={HTTPException: _refused, Exception: _failed},
+    )
+    app.router.redirect_slashes = False
+    app.router.default = _not_found
+    app.state.closing = shared.closing
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    refused = RequestError(
+        f"{request.url.path} does not take the method {request.method[:20]}."
+        if error.status_code == 405
+        else error.detail,
+        hint="/docs shows every operation.",
+        http_status=error.status_code,
+    )
+    return refusal(refused, headers=error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return refusal(explained(error, where=f"{request.method} {request.url.path}"))
+
+
+async def _openapi(_: Request) -> Response:
+    return Response(encode_document(_document()), media_type="application/json")
+
+
+async def _docs(_: Request) -> Response:
+    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    return Response(render_html(_document()), media_type="text/html", headers=headers)
+
+
+@cache
+def _document() -> Document:
+    return make_document(ENDPOINTS)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        return
+    await unknown_route(scope["path"])(scope, receive, send)

@@ -1,0 +1,184 @@
+"""Guard: who may ask at all, decided before anything of a request is parsed.
+
+The unix socket is mode 0600 and trusted. Over TCP: the Host must be a name of this server (DNS rebinding), a
+browser's request must come from our own pages (CSRF, WebSockets too), the token must be right where one is set,
+and without a token only this machine may ask, with a header that no form of a web page can send.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from portway.api.native.answers import refusal
+from portway.api.settings import ApiSettings, ListenAddress, is_loopback, parse_listen
+from portway.core.errors import RequestError
+
+TRUSTED = "portway.trusted"  # set in the scope by the server for what comes over the unix socket
+OWN_HEADER = "x-portway-request"
+
+_SAFE_METHODS = ("GET", "HEAD")
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Guard:
+    """ASGI middleware that lets a request through or answers why not."""
+
+    def __init__(self, app: ASGIApp, *, settings: ApiSettings) -> None:
+        self._app = app
+        self._token = settings.token.encode()
+        listen = parse_listen(settings.listen) if settings.listen else None
+        self._any_address = listen is not None and listen.is_wildcard
+        self._hosts = _host_names(listen, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        response = None if scope.get(TRUSTED) is True else self._refusal(scope)
+        if response is None:
+            await self._app(scope, receive, _with_headers(send))
+        elif _can_answer(scope):
+            await response(scope, receive, _with_headers(send))
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        error = self._wrong_host(headers) or _wrong_origin(scope, headers)
+        if error is not None:
+            return refusal(error)
+        if not self._token_right(headers):
+            return refusal(_no_token(), headers={"WWW-Authenticate": 'Bearer realm="portway"'})
+        if not self._token and not _from_this_machine(scope):
+            return refusal(_not_local())
+        error = self._wrong_type(scope, headers)
+        return refusal(error) if error else None
+
+    def _wrong_host(self, headers: Headers) -> RequestError | None:
+        given = headers.getlist("host")
+        name = _host_name(given[0]) if len(given) == 1 else ""
+        if name in self._hosts or (self._any_address and _is_address(name)):
+            return None
+        return RequestError(
+            "This server does not answer under the name in the Host header.",
+            hint="Use 127.0.0.1, localhost, or the address it listens on.",
+            http_status=421,
+        )
+
+    def _token_right(self, headers: Headers) -> bool:
+        if not self._token:
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        # Latin-1 is how the server decodes headers, so this gives back the bytes that were sent.
+        right = hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token)
+        return right and scheme.lower() == "bearer"
+
+    def _wrong_type(self, scope: Scope, headers: Headers) -> RequestError | None:
+        """What a web page could send across origins without asking first is refused, also with a token."""
+        if scope["type"] == "websocket" or scope["method"] in _SAFE_METHODS:
+            return None
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        marked = content_type == "application/json" or OWN_HEADER in headers
+        if content_type not in _FORM_TYPES and (marked or self._token):
+            return None
+        return RequestError(
+            "A request that changes something must not look like one a web page could send.",
+            hint="Send Content-Type: application/json, or the header X-Portway-Request: 1.",
+            http_status=415,
+        )
+
+
+def _host_names(listen: ListenAddress | None, settings: ApiSettings) -> frozenset[str]:
+    names = {"localhost", "127.0.0.1", "::1", *settings.host_names}
+    if listen is not None:
+        names.add(listen.host)
+    return frozenset(name.lower().strip("[]") for name in names)
+
+
+def _host_name(host: str) -> str:
+    """The Host header without its port and brackets, in lower case; "" when it makes no sense."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+    except ValueError:
+        return ""
+    odd = parts.path or parts.query or parts.fragment or "@" in host
+    return "" if odd else (parts.hostname or "").rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    # A name can be made to point anywhere (DNS rebinding); an address is what was really connected to.
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _wrong_origin(scope: Scope, headers: Headers) -> RequestError | None:
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    own = f"{scheme}://{headers.get('host', '')}".lower()
+    foreign = any(origin.lower() != own for origin in headers.getlist("origin"))
+    # Browsers send no Origin with an image or a script tag; this header they do send.
+    navigating = headers.get("sec-fetch-mode") == "navigate" and scope.get("method") == "GET"
+    site = headers.get("sec-fetch-site", "none")
+    if not foreign and (site in ("none", "same-origin") or navigating):
+        return None
+    return RequestError(
+        "A web page from somewhere else made this request, and that is not allowed.",
+        hint="Call the API from a program, or from a page of this server.",
+        http_status=403,
+    )
+
+
+def _from_this_machine(scope: Scope) -> bool:
+    client = scope.get("client")
+    return client is not None and is_loopback(str(client[0]))
+
+
+def _no_token() -> RequestError:
+    return RequestError(
+        "The token is missing or wrong.",
+        hint="Send the header Authorization: Bearer TOKEN with the server's token (PORTWAY_TOKEN).",
+        http_status=401,
+    )
+
+
+def _not_local() -> RequestError:
+    return RequestError(
+        "Without a token this server answers only programs on its own machine.",
+        hint="Start it with PORTWAY_TOKEN set, and send that token.",
+        http_status=403,
+    )
+
+
+def _can_answer(scope: Scope) -> bool:
+    extensions: Mapping[str, object] = scope.get("extensions") or {}
+    return scope["type"] == "http" or "websocket.http.response" in extensions
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            headers = MutableHeaders(scope=message)
+            for name, value in _SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers

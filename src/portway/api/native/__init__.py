@@ -1,0 +1,1 @@
+"""The native API: everything the CLI can do."""

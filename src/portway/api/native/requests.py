@@ -1,0 +1,151 @@
+"""What requests carry besides the views: bodies and query parameters, as values. The descriptions go into the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+_SEQUENCE_MAX = 2**63 - 1
+_COUNT_MAX = 2**31 - 1
+
+Count = Annotated[int, Meta(ge=0, le=_COUNT_MAX)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteRequest:
+    """How to promote. `force`: replace instances even where nothing changed."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackRequest:
+    """Where to go back to. `to`: a release id; empty = the release before the active one."""
+
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleRequest:
+    """How many instances: App name -> count."""
+
+    counts: Mapping[str, Count]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartRequest:
+    """What to restart. `app`: one App; empty = every App of the stack."""
+
+    app: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentRequest:
+    """Variables to set and names to unset."""
+
+    set: Mapping[str, str] = field(default_factory=dict)
+    unset: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRequest:
+    """A certificate for the listener `target` ("web:8443"), as PEM text; without both texts a self-signed one is made."""
+
+    target: str
+    certificate_pem: str = ""
+    key_pem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequest:
+    """The image to fetch, as `docker pull` takes it."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """The command of a one-off instance, as an argument vector."""
+
+    argv: Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackQuery:
+    """Narrow to one stack."""
+
+    stack: Annotated[str, Meta(description="Only this stack; empty = all.")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteQuery:
+    """How to delete."""
+
+    drain: Annotated[bool, Meta(description="Wait for open connections (1), or cut them (0).")] = (
+        True
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasesQuery:
+    """How many releases."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000, description="At most so many, newest first.")] = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateQuery:
+    """Which certificate."""
+
+    target: Annotated[str, Meta(description='The listener, for instance "web:8443".')]
+    name: Annotated[
+        str, Meta(description="Which one, where the listener has several; empty = the only one.")
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsQuery:
+    """Which part of the journal."""
+
+    after: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=_SEQUENCE_MAX,
+            description="Only events with a greater sequence number; -1 = the newest `limit`.",
+        ),
+    ] = 0
+    stack: Annotated[str, Meta(description="Only this stack; empty = all.")] = ""
+    limit: Annotated[
+        int, Meta(ge=1, le=100_000, description="At most so many of those already written.")
+    ] = 1000
+    follow: Annotated[bool, Meta(description="Go on with new events as they happen (1 or 0).")] = (
+        False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsQuery:
+    """Which log lines."""
+
+    app: Annotated[str, Meta(description="Only this App; empty = all.")] = ""
+    instance: Annotated[str, Meta(description='Only this instance, for instance "web.1".')] = ""
+    follow: Annotated[bool, Meta(description="Go on with new lines as they come (1 or 0).")] = False
+    tail: Annotated[
+        Count | None, Meta(description="Only the last so many of the lines already written.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildQuery:
+    """How to build an image."""
+
+    app: Annotated[str, Meta(description="The App the image is for.")]
+    dockerfile: Annotated[str, Meta(description="Its path inside the tar stream.")] = "Dockerfile"
+    target: Annotated[str, Meta(description="The stage to build; empty = the last.")] = ""
+    arg: Annotated[
+        tuple[str, ...], Meta(description="A build argument NAME=VALUE; may be given repeatedly.")
+    ] = ()
