@@ -1,0 +1,241 @@
+"""The composition root: the only file that knows every adapter. Builds a portway out of a Config and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
+
+from portway.api.app import create_app
+from portway.api.server import serve as serve_http
+from portway.api.settings import ApiSettings, check_settings
+from portway.balancers.base import Balancer
+from portway.balancers.memory import MemoryBalancer
+from portway.config import Config
+from portway.controller.clock import SystemClock
+from portway.controller.host_ports import HostPorts
+from portway.controller.leases import Leases
+from portway.controller.loop import Controller
+from portway.controller.operations import PortwayOperations
+from portway.controller.probes import Checker, NetworkChecker, ProbeTarget
+from portway.controller.world import app_of
+from portway.core.errors import PortwayError
+from portway.core.port_words import PortKind
+from portway.core.ports import PortPool
+from portway.engines.base import InstanceEngine
+from portway.engines.memory import MemoryEngine
+from portway.store.base import Store
+from portway.store.sql import open_store
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def running(
+    config: Config, *, stop: asyncio.Event | None = None
+) -> AsyncGenerator[PortwayOperations]:
+    """A whole portway in this process, working until the block is left; what runs goes on running."""
+    clock = SystemClock()
+    failure: PortwayError | None = None
+    async with AsyncExitStack() as cleanup:
+        store = open_store(config.home, config.store_url)
+        await store.open()
+        cleanup.push_async_callback(store.close)
+        home_id = (await store.load()).home_id
+        engine = _engine(config, home_id)
+        await engine.open()
+        cleanup.push_async_callback(engine.close)
+        leases = _leases(config, engine)
+        balancer = _balancer(config, leases)
+        await balancer.open()
+        controller = _controller(config, engine, balancer, store, leases, clock)
+        cleanup.push_async_callback(_leave, controller)
+        await controller.open()
+        if engine.traits.uses_host_kernel:
+            for warning in HostPorts().range_warnings(config.host_ports):
+                controller.world.problems["host ports"] = warning
+        operations = PortwayOperations(controller, config, stop or asyncio.Event())
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(controller.run())
+            try:
+                yield operations
+            except PortwayError as error:
+                failure = error  # out of the group as it is, not as a group of one
+            finally:
+                work.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def wipe(config: Config) -> tuple[str, ...]:
+    """End and remove at once whatever runs for this home: balancer, instances, networks; the ids of the instances.
+
+    For a home whose portway is gone for good. StoreError while one still uses it.
+    """
+    async with AsyncExitStack() as cleanup:
+        store = open_store(config.home, config.store_url)
+        await store.open()
+        cleanup.push_async_callback(store.close)
+        snapshot = await store.load()
+        engine = _engine(config, snapshot.home_id)
+        # The balancer first: nothing new may arrive at what is about to be killed.
+        await _balancer(config, _leases(config, engine)).shutdown()
+        await engine.open()
+        cleanup.push_async_callback(engine.close)
+        ids = tuple(instance.id for instance in await engine.list())
+        async with asyncio.TaskGroup() as group:
+            for instance_id in ids:
+                group.create_task(engine.remove(instance_id))
+        stacks = {stack.name for stack in snapshot.stacks}
+        for stack in sorted(
+            stacks | {app_of(instance_id).rpartition("/")[0] for instance_id in ids}
+        ):
+            await engine.remove_stack(stack)
+    return ids
+
+
+async def _leave(controller: Controller) -> None:
+    """The balancer goes on serving; where there is nothing to serve, it goes too."""
+    await controller.balancer.close()
+    # Nothing is known of what there is to serve until the store has been read.
+    if controller.is_open and not controller.world.apps:
+        await controller.balancer.shutdown()
+
+
+async def serve(config: Config) -> None:
+    """Run the server until SIGTERM, SIGINT or a request to stop; nothing that runs is disturbed by that."""
+    set_up_logs(config)
+    settings = _api_settings(config)
+    check_settings(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    for warning in config.warnings:
+        log.warning("setting_is_odd", warning=warning)
+    async with running(config, stop=stop) as operations:
+        await serve_http(
+            create_app(operations, settings),
+            unix_socket=config.socket_path,
+            listen=config.listen,
+            started=lambda: log.info(
+                "server_started", home=str(config.home), listen=config.listen, engine=config.engine
+            ),
+            stop=stop,
+        )
+    log.info("server_stopped")
+
+
+def set_up_logs(config: Config) -> None:
+    """Log lines go to standard error: for people on a terminal, as JSON elsewhere."""
+    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+    pretty = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[config.log_level]),
+        logger_factory=lambda *_: _SteadyLogger(sys.stderr),
+    )
+
+
+class _SteadyLogger(structlog.PrintLogger):
+    """Writes lines and never fails: a log on a full disk must not stop what it reports on."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError, ValueError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+
+def _api_settings(config: Config) -> ApiSettings:
+    return ApiSettings(
+        token=config.token,
+        listen=config.listen,
+        body_size_max_bytes=config.body_size_max_bytes,
+    )
+
+
+def _engine(config: Config, home_id: str) -> InstanceEngine:
+    match config.engine:
+        case "docker":
+            from portway.engines.docker.engine import DockerEngine
+
+            return DockerEngine(
+                home_id, docker_host=config.docker_host, publish_address=config.publish_address
+            )
+        case "process":
+            from portway.engines.process import ProcessEngine
+
+            return ProcessEngine(config.home, home_id)
+        case "memory":
+            return MemoryEngine(nodes=config.memory_nodes)
+        case other:
+            raise AssertionError(f"the configuration let the engine {other!r} through")
+
+
+def _leases(config: Config, engine: InstanceEngine) -> Leases:
+    hold_down_ms = int(config.hold_down_s * 1000)
+    guard = HostPorts() if engine.traits.uses_host_kernel else None
+    return Leases(
+        PortPool(config.host_ports, hold_down_ms=hold_down_ms),
+        PortPool(config.service_ports, hold_down_ms=hold_down_ms, kind=PortKind.LISTENER),
+        guard,
+        hold_down_ms=hold_down_ms,
+    )
+
+
+def _balancer(config: Config, leases: Leases) -> Balancer:
+    if config.engine == "memory":
+        return MemoryBalancer()
+    from portway.balancers.haproxy.balancer import HAProxyBalancer
+
+    addresses = tuple(a.strip() for a in config.public_address.split(",") if a.strip())
+    return HAProxyBalancer(
+        config.home,
+        executable=config.haproxy,
+        describe_holder=leases.describe_holder,
+        public_addresses=addresses,
+    )
+
+
+def _controller(
+    config: Config,
+    engine: InstanceEngine,
+    balancer: Balancer,
+    store: Store,
+    leases: Leases,
+    clock: SystemClock,
+) -> Controller:
+    checker: Checker = NetworkChecker(engine, clock)
+    if isinstance(engine, MemoryEngine):
+        checker = MemoryChecker(engine)
+    return Controller(
+        engine=engine,
+        balancer=balancer,
+        store=store,
+        leases=leases,
+        checker=checker,
+        clock=clock,
+        publish_address=config.publish_address,
+    )
+
+
+class MemoryChecker:
+    """Asks the memory engine how an instance is; there is no network to ask over."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+
+    async def check(self, target: ProbeTarget) -> tuple[bool, str]:
+        return self._engine.health_of(target.instance_id)

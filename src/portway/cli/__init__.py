@@ -1,0 +1,1 @@
+"""The command line: one file a command. It asks the server over HTTP and prints; it decides nothing itself."""

@@ -1,0 +1,69 @@
+"""`portway deploy`: build, release, promote, and wait until it is healthy."""
+
+from __future__ import annotations
+
+import click
+
+from portway.cli import session
+from portway.cli.client import segment
+from portway.cli.options import json_option, no_wait_option, stack_option
+
+
+@click.command("deploy")
+@click.argument("source", required=False, default=".", metavar="[DIR|FILE]")
+@stack_option
+@click.option("--force", is_flag=True, help="Replace instances even where nothing changed.")
+@click.option("--profile", "profiles", multiple=True, help="Also the services of this profile.")
+@click.option(
+    "-e",
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    help="Variables for ${...}, instead of .env.",
+)
+@click.option("-m", "--description", default="", help="A remark kept with the release.")
+@no_wait_option
+@json_option
+def command(
+    source: str,
+    stack: str | None,
+    force: bool,
+    profiles: tuple[str, ...],
+    env_files: tuple[str, ...],
+    description: str,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Deploy the manifest in DIR (or FILE): build, make a release, promote it, wait until it is healthy.
+
+    Starts a server in the background when none runs. A release that does not become healthy
+    leaves the running one as it is.
+    """
+    from portway.cli import deploying
+    from portway.cli.follow import conclude
+    from portway.cli.project import read_project
+
+    project = read_project(
+        source,
+        stack=stack,
+        profiles=profiles,
+        env_files=env_files,
+        stored=deploying.stored_environment,
+    )
+    deploying.say_warnings(project)
+    deploying.check_builds(project)
+    client = deploying.server_client(quiet=as_json)
+    if not as_json:
+        session.say(f"Deploying {project.stack}")
+    images: dict[str, str] = {}
+    if deploying.runs_images(client):
+        images = deploying.build_images(client, project, quiet=as_json)
+    release = deploying.create_release(
+        client, project, images, description=description, quiet=as_json
+    )
+    if not as_json:
+        session.say(f"Release {release.id}")
+    path = f"/stacks/{segment(project.stack)}/releases/{segment(release.id)}/promote"
+    answer = client.ask("POST", path, body={"force": force})
+    conclude(client, answer, no_wait=no_wait, as_json=as_json)

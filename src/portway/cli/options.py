@@ -1,0 +1,79 @@
+"""Options many commands share, and the completion of names by asking the server. No command lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from portway.core.errors import PortwayError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _names(path: str, key: str) -> Callable[..., list[CompletionItem]]:
+    def complete(
+        context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [
+            CompletionItem(name)
+            for name in _fetched(context, path, key)
+            if name.startswith(incomplete)
+        ]
+
+    return complete
+
+
+def _fetched(context: click.Context, path: str, key: str) -> list[str]:
+    from portway.cli import session
+    from portway.cli.client import Client, segment
+    from portway.cli.stacks import inferred_stack
+
+    try:
+        if "{stack}" in path:
+            parent = context.parent.params if context.parent else {}
+            stack = inferred_stack(context.params.get("stack") or parent.get("stack"))
+            path = path.replace("{stack}", segment(stack))
+        answer = Client(session.configuration().socket_path, timeout_s=1).ask("GET", path)
+    except (PortwayError, OSError):
+        return []  # a completion never shows an error
+    if isinstance(answer, dict) and "environment" in answer:
+        return list(answer["environment"])
+    rows = answer["apps"] if isinstance(answer, dict) else answer
+    return list(dict.fromkeys(str(row[key]) for row in rows))
+
+
+complete_stack = _names("/stacks", "name")
+complete_app = _names("/stacks/{stack}", "name")
+complete_instance = _names("/instances?stack={stack}", "id")
+complete_release = _names("/stacks/{stack}/releases", "id")
+complete_target = _names("/stacks/{stack}/certificates", "target")
+complete_variable = _names("/stacks/{stack}/environment", "")
+
+_stack = click.option(
+    "-a",
+    "--app",
+    "stack",
+    metavar="STACK",
+    shell_complete=complete_stack,
+    help="The stack; else PORTWAY_STACK, the manifest's name, the directory's name.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
+_no_wait = click.option("--no-wait", is_flag=True, help="Do not wait until the change is done.")
+
+
+def stack_option(function: F) -> F:
+    """`-a/--app STACK`."""
+    return _stack(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`."""
+    return _json(function)
+
+
+def no_wait_option(function: F) -> F:
+    """`--no-wait`."""
+    return _no_wait(function)

@@ -1,0 +1,25 @@
+"""`portway promote`: deploy a release that exists."""
+
+from __future__ import annotations
+
+import click
+
+from portway.cli import session
+from portway.cli.client import segment
+from portway.cli.follow import conclude
+from portway.cli.options import complete_release, json_option, no_wait_option, stack_option
+from portway.cli.stacks import inferred_stack
+
+
+@click.command("promote")
+@click.argument("release", shell_complete=complete_release)
+@stack_option
+@click.option("--force", is_flag=True, help="Replace instances even where nothing changed.")
+@no_wait_option
+@json_option
+def command(release: str, stack: str | None, force: bool, no_wait: bool, as_json: bool) -> None:
+    """Deploy a release that exists."""
+    client = session.client()
+    path = f"/stacks/{segment(inferred_stack(stack))}/releases/{segment(release)}/promote"
+    answer = client.ask("POST", path, body={"force": force})
+    conclude(client, answer, no_wait=no_wait, as_json=as_json)

@@ -1,0 +1,102 @@
+"""`portway ps`: the instances; `portway ps stop`: drain and stop one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from portway.cli import session
+from portway.cli.client import converted, segment
+from portway.cli.options import complete_instance, json_option, stack_option
+from portway.cli.stacks import inferred_stack, named_stack
+from portway.cli.tables import coloured, shortened, table
+from portway.cli.times import ago
+from portway.controller.views import InstanceView, PortView
+
+_HEADINGS = ("ID", "APP", "RELEASE", "HEALTH", "PHASE", "PORTS", "STARTED", "COMMAND")
+_COMMAND_WIDTH = 40
+
+
+@click.group("ps", invoke_without_command=True)
+@stack_option
+@click.option("--all", "everything", is_flag=True, help="Of every stack.")
+@json_option
+@click.pass_context
+def command(context: click.Context, stack: str | None, everything: bool, as_json: bool) -> None:
+    """List instances.
+
+    Without -a and outside a manifest's directory, of every stack.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    name = "" if everything else named_stack(stack)
+    answer = session.client().ask("GET", "/instances", query={"stack": name})
+    if as_json:
+        session.say_json(answer)
+        return
+    session.say(
+        instance_lines(converted(answer, tuple[InstanceView, ...]), name, now_ms=session.now_ms())
+    )
+
+
+@command.command("stop")
+@click.argument("instance", shell_complete=complete_instance)
+@stack_option
+@json_option
+@click.pass_context
+def stop(context: click.Context, instance: str, stack: str | None, as_json: bool) -> None:
+    """Drain and stop one instance; a new one takes its place. INSTANCE: web.1.7, or web.1."""
+    parent = context.parent.params.get("stack") if context.parent else None
+    name = inferred_stack(stack or parent)
+    path = f"/stacks/{segment(name)}/instances/{segment(instance)}/stop"
+    answer = session.client().ask("POST", path, body={})
+    if as_json:
+        session.say_json(answer)
+        return
+    view = converted(answer, InstanceView)
+    session.say(f"Stopping {view.id}... {view.phase}")
+
+
+def instance_lines(instances: Sequence[InstanceView], stack: str, *, now_ms: int) -> list[str]:
+    """The table of instances, then a sentence for each that is not well; `stack` "" adds the STACK column."""
+    if not instances:
+        return [f"{stack} has no instances." if stack else "There are no instances."]
+    rows = [_row(instance, now_ms) for instance in instances]
+    if stack:
+        return table(_HEADINGS, rows) + _remarks(instances)
+    rows = [(one.stack, *row) for one, row in zip(instances, rows, strict=True)]
+    return table(("STACK", *_HEADINGS), rows) + _remarks(instances)
+
+
+def ports_text(ports: Sequence[PortView]) -> str:
+    """`31004->80, 31005->443/tcp`: host_port to container_port; "-" without ports."""
+    return ", ".join(_port_text(view) for view in ports) or "-"
+
+
+def _row(instance: InstanceView, now_ms: int) -> tuple[str, ...]:
+    return (
+        instance.id,
+        instance.app,
+        instance.release,
+        coloured(instance.health),
+        coloured(instance.phase),
+        ports_text(instance.ports),
+        ago(instance.started_at_ms, now_ms=now_ms) if instance.started_at_ms else "not yet",
+        shortened(instance.command, _COMMAND_WIDTH),
+    )
+
+
+def _port_text(view: PortView) -> str:
+    outer = f"{view.host_port}->" if view.host_port else ""
+    transport = "" if view.protocol == "tcp" else f"/{view.protocol}"
+    return f"{outer}{view.container_port}{transport}"
+
+
+def _remarks(instances: Sequence[InstanceView]) -> list[str]:
+    remarks = [
+        f"{one.id}: {one.reason or one.health_detail}"
+        for one in instances
+        if one.reason or (one.health == "unhealthy" and one.health_detail)
+    ]
+    return ["", *remarks] if remarks else []

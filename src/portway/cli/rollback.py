@@ -1,0 +1,27 @@
+"""`portway rollback`: go back to an earlier release."""
+
+from __future__ import annotations
+
+import click
+
+from portway.cli import session
+from portway.cli.client import converted, segment
+from portway.cli.follow import conclude
+from portway.cli.options import complete_release, json_option, no_wait_option, stack_option
+from portway.cli.stacks import inferred_stack
+from portway.controller.views import PromotionView
+
+
+@click.command("rollback")
+@click.argument("release", required=False, default="", shell_complete=complete_release)
+@stack_option
+@no_wait_option
+@json_option
+def command(release: str, stack: str | None, no_wait: bool, as_json: bool) -> None:
+    """Go back to the release before the active one, or to RELEASE."""
+    client = session.client()
+    path = f"/stacks/{segment(inferred_stack(stack))}/rollback"
+    answer = client.ask("POST", path, body={"to": release})
+    if not as_json:
+        session.say(f"Rolling back to release {converted(answer, PromotionView).release}")
+    conclude(client, answer, no_wait=no_wait, as_json=as_json)
