@@ -1,0 +1,153 @@
+"""The Balancer contract, over every adapter."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from portway.balancers.base import Balancer
+from portway.balancers.haproxy.balancer import HAProxyBalancer
+from portway.balancers.memory import MemoryBalancer
+from portway.core.errors import BalancerError
+from portway.core.routes import Endpoint, EndpointState, Route, ServedRoute
+from tests.balancers.support import LOOPBACK, free_service_port, make_certificate, make_route
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param(
+            "haproxy",
+            marks=[
+                pytest.mark.haproxy,
+                pytest.mark.skipif(shutil.which("haproxy") is None, reason="no HAProxy"),
+            ],
+        ),
+    ]
+)
+async def balancer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Balancer]:
+    makers: dict[str, Callable[[], Balancer]] = {
+        "memory": MemoryBalancer,
+        "haproxy": lambda: HAProxyBalancer(tmp_path, public_addresses=(LOOPBACK,)),
+    }
+    made = makers[request.param]()
+    try:
+        await made.open()
+        yield made
+    finally:
+        await made.shutdown()
+
+
+def endpoint(n: int, state: EndpointState = EndpointState.READY) -> Endpoint:
+    return Endpoint(
+        instance_id=f"shop/web.1.{n}", address=LOOPBACK, port_number=9000 + n, state=state
+    )
+
+
+def shape(served: tuple[ServedRoute, ...]) -> list[tuple[object, ...]]:
+    return [
+        (
+            r.key,
+            r.owner,
+            r.port_name,
+            {(e.instance_id, e.address, e.port_number, e.state) for e in r.endpoints},
+        )
+        for r in served
+    ]
+
+
+def wanted(*routes: Route) -> list[tuple[object, ...]]:
+    return [
+        (
+            r.key,
+            r.owner,
+            r.port_name,
+            {(e.instance_id, e.address, e.port_number, e.state) for e in r.endpoints},
+        )
+        for r in sorted(routes, key=lambda r: r.key)
+    ]
+
+
+async def test_it_serves_nothing_at_first(balancer: Balancer) -> None:
+    assert await balancer.observe() == ()
+
+
+async def test_what_is_applied_is_observed(balancer: Balancer) -> None:
+    route = make_route(free_service_port(), endpoint(1), endpoint(2, EndpointState.DRAINING))
+    await balancer.apply("shop/web", [route])
+    assert shape(await balancer.observe()) == wanted(route)
+
+
+async def test_applying_twice_changes_nothing(balancer: Balancer) -> None:
+    route = make_route(free_service_port(), endpoint(1))
+    await balancer.apply("shop/web", [route])
+    before, info = await balancer.observe(), await balancer.info()
+    await balancer.apply("shop/web", [route])
+    assert await balancer.observe() == before
+    assert await balancer.info() == info
+
+
+async def test_an_owner_changes_only_its_own_routes(balancer: Balancer) -> None:
+    ours = make_route(free_service_port(), endpoint(1))
+    theirs = make_route(free_service_port(), endpoint(2), owner="shop/api")
+    await balancer.apply("shop/web", [ours])
+    await balancer.apply("shop/api", [theirs])
+    await balancer.apply("shop/web", [])
+    assert shape(await balancer.observe()) == wanted(theirs)
+
+
+async def test_endpoints_drain_come_back_and_leave(balancer: Balancer) -> None:
+    number = free_service_port()
+    for endpoints in (
+        [endpoint(1)],
+        [endpoint(1, EndpointState.DRAINING), endpoint(2)],
+        [endpoint(1), endpoint(2)],
+        [endpoint(2)],
+        [],
+        [endpoint(1)],
+    ):
+        route = make_route(number, *endpoints)
+        await balancer.apply("shop/web", [route])
+        assert shape(await balancer.observe()) == wanted(route)
+
+
+async def test_another_owners_listener_is_refused_and_the_rest_applied(balancer: Balancer) -> None:
+    ours = make_route(free_service_port(), endpoint(1))
+    await balancer.apply("shop/web", [ours])
+    clash = make_route(ours.key.service_port, endpoint(2), owner="shop/api")
+    other = make_route(free_service_port(), endpoint(2), owner="shop/api")
+    with pytest.raises(BalancerError, match=rf"Port {ours.key.service_port}.*shop/web"):
+        await balancer.apply("shop/api", [clash, other])
+    assert shape(await balancer.observe()) == wanted(ours, other)
+
+
+async def test_certificates_are_taken_and_replaced(balancer: Balancer) -> None:
+    await balancer.certificates([make_certificate("one", "one.test")])
+    route = make_route(free_service_port(), endpoint(1), certificates=("one",))
+    await balancer.apply("shop/web", [route])
+    await balancer.certificates([make_certificate("one", "two.test")])
+    assert shape(await balancer.observe()) == wanted(route)
+
+
+async def test_closed_and_opened_again_it_serves_the_same(balancer: Balancer) -> None:
+    route = make_route(free_service_port(), endpoint(1), endpoint(2, EndpointState.DRAINING))
+    await balancer.apply("shop/web", [route])
+    await balancer.close()
+    await balancer.open()
+    assert shape(await balancer.observe()) == wanted(route)
+
+
+async def test_after_shutdown_nothing_can_be_observed(balancer: Balancer) -> None:
+    await balancer.shutdown()
+    with pytest.raises(BalancerError):
+        await balancer.observe()
+
+
+async def test_its_info_names_it(balancer: Balancer) -> None:
+    info = await balancer.info()
+    assert info.name in ("memory", "haproxy")
+    assert info.version
+    assert info.reloads == info.restarts == 0

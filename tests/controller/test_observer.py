@@ -1,0 +1,139 @@
+"""The picture of engine and balancer: fresh where it is stale, and never less than there is."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from portway.core.errors import EngineError
+from portway.core.instance import EngineState
+from portway.engines.memory import Fault, FaultKind, ImageBehaviour
+from tests.controller.inprocess import WEB, Portway, compose
+
+VIRTUAL_TIME = True
+
+
+async def test_a_picture_that_is_not_stale_is_not_taken_again(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    await portway.idle(1)
+    looks = 0
+    real_list, real_observe = portway.engine.list, portway.balancer.observe
+
+    async def listed():  # noqa: ANN202
+        nonlocal looks
+        looks += 1
+        return await real_list()
+
+    async def observed():  # noqa: ANN202
+        nonlocal looks
+        looks += 1
+        return await real_observe()
+
+    portway.engine.list = listed  # type: ignore[method-assign]
+    portway.balancer.observe = observed  # type: ignore[method-assign]
+    portway.controller.touch("shop/web")
+    await portway.idle(0.1)
+    assert looks == 0
+    await portway.idle(50)
+    assert looks <= 22
+
+
+async def test_only_apps_whose_picture_changed_are_looked_at(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    await portway.deploy("blog", compose(web="image: web; ports: ['81:80']"))
+    observer = portway.controller.observer
+    observer.engine_is_stale = True
+    assert await observer.refresh(()) == set()
+    changed = portway.engine.world.instances["blog/web.1.1"]
+    changed.observed = replace(changed.observed, engine_health="starting")
+    observer.engine_is_stale = True
+    assert await observer.refresh(()) == {"blog/web"}
+
+
+async def test_a_listing_that_fails_is_unknown_and_is_made_again(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    observer = portway.controller.observer
+    portway.engine.inject(Fault(operation="list", error=EngineError("the socket is gone")))
+    observer.engine_is_stale = True
+    assert await observer.refresh(()) == {"shop/web"}
+    assert portway.world.instances is None
+    assert portway.world.problems["engine"] == "the socket is gone"
+    assert observer.engine_is_stale
+    assert await observer.refresh(()) == {"shop/web"}
+    assert portway.world.seen("shop/web") is not None
+    assert "engine" not in portway.world.problems
+
+
+async def test_an_engine_that_hangs_is_one_that_does_not_answer(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    portway.engine.inject(Fault(operation="list", kind=FaultKind.HANG, times=0))
+    await portway.until(lambda: portway.world.instances is None)
+    assert portway.world.problems["engine"] == "the engine does not answer"
+
+
+async def test_connections_are_counted_again_while_somebody_drains(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    portway.balancer.connections["shop/web.1.1"] = 2
+    await portway.operations.stop_instance("shop", "web.1.1")
+    await portway.idle(5)
+    assert "shop/web.1.1" in portway.running()
+    portway.balancer.connections.clear()
+    began_s = asyncio.get_running_loop().time()
+    await portway.until(lambda: "shop/web.1.1" not in portway.running())
+    assert asyncio.get_running_loop().time() - began_s < 1
+
+
+async def test_the_last_words_of_what_failed_are_in_its_reason(portway: Portway) -> None:
+    portway.engine.behave("bad", ImageBehaviour(exits_with=2, lines=tuple(map(str, range(20)))))
+    await portway.deploy("shop", compose(web="image: bad"))
+    reason = portway.app("shop/web").deployment.reason
+    assert reason.endswith("\n    12\n    13\n    14\n    15\n    16\n    17\n    18\n    19")
+
+
+async def test_last_words_that_cannot_be_read_are_done_without(portway: Portway) -> None:
+    async def unreadable(*_: object, **__: object):  # noqa: ANN202
+        raise EngineError("no such container")
+        yield
+
+    portway.engine.logs = unreadable  # type: ignore[method-assign,assignment]
+    await portway.deploy("shop", compose(web="image: crash"))
+    assert portway.app("shop/web").deployment.reason.endswith("it exited with code 1")
+
+
+async def test_a_very_long_last_line_is_cut(portway: Portway) -> None:
+    portway.engine.behave("bad", ImageBehaviour(exits_with=2, lines=("x" * 100_000,)))
+    await portway.deploy("shop", compose(web="image: bad"))
+    assert len(portway.app("shop/web").deployment.reason) < 1000
+
+
+@pytest.mark.parametrize(
+    ("keys", "port_number"),
+    [
+        ("ports: ['80:8080']", 31000),
+        ("ports: ['53:53/udp', '80:8080']", 31000),
+        ("ports: ['53:53/udp']", None),
+        ("ports: ['80:8080']; healthcheck: {test: [CMD, 'true']}", None),
+        ("ports: ['80:8080']; healthcheck: {disable: true}", None),
+    ],
+    ids=["first port", "first TCP port", "UDP only", "command", "none"],
+)
+async def test_a_check_asks_the_port_that_is_meant(
+    portway: Portway, keys: str, port_number: int | None
+) -> None:
+    await portway.deploy("shop", compose(web=f"image: web; {keys}"))
+    (target,) = portway.controller.observer.probe_targets("shop/web").values()
+    assert target.port_number == port_number
+
+
+async def test_only_what_runs_and_stays_is_checked(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    targets = portway.controller.observer.probe_targets
+    assert set(targets("shop/web")) == {"shop/web.1.1"}
+    portway.balancer.connections["shop/web.1.1"] = 1
+    await portway.operations.stop_instance("shop", "web.1.1")
+    await portway.idle(1)
+    assert set(targets("shop/web")) == {"shop/web.1.2"}
+    assert targets("shop/unknown") == {}
+    assert portway.engine.world.instances["shop/web.1.1"].observed.state is EngineState.RUNNING

@@ -1,0 +1,225 @@
+"""A private portway for one test: its own home, port ranges, HAProxy and containers, driven by its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portway.cli.client import Client
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTWAY = Path(sys.executable).with_name("portway")
+DEADLINE_S = 60.0
+
+
+def until(what: Callable[[], Any], *, deadline_s: float = DEADLINE_S, why: str = "") -> Any:
+    """Poll until `what()` is true, and return it; AssertionError after the deadline."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{why or what} did not come true within {deadline_s:.0f} s"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on, outside the kernel's ephemeral range."""
+    for number in range(21000 + os.getpid() % 4000, 29000):
+        if number in _given:
+            continue
+        with socket.socket() as test:
+            try:
+                test.bind(("0.0.0.0", number))
+            except OSError:
+                continue
+        _given.add(number)
+        return number
+    raise AssertionError("no free port")
+
+
+_given: set[int] = set()
+
+
+@dataclass
+class Machine:
+    """One portway and the directory its manifests are in."""
+
+    home: Path
+    directory: Path
+    engine: str = "docker"
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        first = free_port()
+        while any(n in _given for n in range(first + 1, first + 60)):
+            first = free_port()
+        _given.update(range(first, first + 60))
+        self.variables = {
+            "PORTWAY_HOME": str(self.home),
+            "PORTWAY_LISTEN": "",
+            "PORTWAY_ENGINE": self.engine,
+            "PORTWAY_HOST_PORTS": f"{first}-{first + 49}",
+            "PORTWAY_SERVICE_PORTS": f"{first + 50}-{first + 59}",
+            "PORTWAY_HOLD_DOWN_S": "1",
+            "PORTWAY_PUBLIC_ADDRESS": "127.0.0.1",
+            **self.variables,
+        }
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PORTWAY_")}
+        return {**kept, "NO_COLOR": "1", **self.variables, **(more or {})}
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def manifest(self, text: str) -> Path:
+        return self.write("docker-compose.yml", text)
+
+    def run(
+        self, *words: str, timeout_s: float = 120, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(PORTWAY), *words],
+            cwd=self.directory,
+            env=self.environment(env),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def ok(self, *words: str, **options: Any) -> str:
+        """Run it, expect success, and return what it printed."""
+        done = self.run(*words, **options)
+        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def refused(self, *words: str, code: int, **options: Any) -> str:
+        """Run it, expect that exit code and no traceback, and return all it said."""
+        done = self.run(*words, **options)
+        said = done.stdout + done.stderr
+        assert done.returncode == code, f"{words}: {done.returncode}, not {code}\n{said}"
+        assert "Traceback" not in said
+        return said
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.ok(*words, "--json"))
+
+    def start_server(self) -> None:
+        self.ok("server", "start")
+
+    def server_pid(self) -> int:
+        return int(self.json("server", "status")["pid"])
+
+    def close(self) -> None:
+        """Delete every stack, stop the server; nothing may be left."""
+        if not (self.home / "portway.sock").exists() and not self.home.exists():
+            return
+        self.run("server", "start")
+        for stack in json.loads(self.run("apps", "--json").stdout or "[]"):
+            self.run("apps", "delete", "-a", stack["name"], "--yes")
+        self.run("server", "stop")
+        try:
+            until(lambda: not self.processes(), deadline_s=20, why="no process left")
+        finally:
+            for pid in self.processes():
+                os.kill(pid, 9)
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def processes(self) -> list[int]:
+        """Every process whose command line or environment names this home."""
+        found: list[int] = []
+        needle = str(self.home).encode()
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes()
+                if needle in words or needle in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+
+def get(url: str, *, timeout_s: float = 5.0) -> str:
+    """The body behind a URL, or "" while there is none."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
+            return answer.read().decode()
+    except (OSError, urllib.error.URLError):
+        return ""
+
+
+SHOP = """services:
+  web:
+    {what}
+    command: {command}
+    stop_grace_period: 1s
+    ports:
+      - {ports}
+{more}"""
+SERVES = "mkdir -p /www; echo {text} > /www/index.html; exec httpd -f -p 80 -h /www"
+
+
+@dataclass
+class Shop:
+    """A stack of one app that serves "good", and the ways its manifest is made wrong."""
+
+    machine: Machine
+    image: str
+    listener: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.listener}/"
+
+    def text(
+        self,
+        *,
+        what: str = "",
+        shell: str = SERVES.format(text="good"),
+        ports: str = "",
+        more: str = "",
+    ) -> str:
+        """Its manifest; ports are on line 7, column 9."""
+        return SHOP.format(
+            what=what or f"image: {self.image}",
+            command=json.dumps(["sh", "-c", shell]),
+            ports=ports or f"{self.listener}:80",
+            more="".join(f"    {line}\n" for line in more.splitlines()),
+        )
+
+    def write(self, **changes: str) -> None:
+        self.machine.manifest(self.text(**changes))
+
+    def deploy(self, *, code: int, **changes: str) -> str:
+        """Deploy it changed; it must end with that exit code. All it said."""
+        self.write(**changes)
+        return self.machine.refused("deploy", code=code)
+
+    def survey(self) -> dict[str, Any]:
+        """Which release is active and which of its instances serve."""
+        client = Client(self.machine.home / "portway.sock")
+        instances = client.ask("GET", "/instances", query={"stack": "shop"})
+        serving = [i["id"] for i in instances if i["phase"] == "running"]
+        return {"release": client.ask("GET", "/stacks/shop")["release"], "serving": serving}
+
+    def body(self) -> str:
+        return get(self.url)
