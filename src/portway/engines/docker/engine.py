@@ -222,11 +222,26 @@ class DockerEngine:
                 await self._connect(spec)
                 await self._client.call("POST", f"containers/{spec.name}/start", timeout_s=SLOW_S)
             except DockerRefusal as refusal:
-                await self._remove(spec.name)
-                if attempt + 1 < _ATTEMPTS and _own_network_unsettled(refusal, spec):
-                    continue
+                if await self._runs_all_the_same(spec.name):
+                    return
+                if attempt + 1 == _ATTEMPTS or not _worth_another_try(refusal, spec):
+                    raise
+            else:
+                return
+
+    async def _runs_all_the_same(self, name: str) -> bool:
+        """Another server's start of the same instance succeeded; else what could not start is removed."""
+        params = {"v": "1"}  # without force: a container that runs stays
+        try:
+            await self._client.call("DELETE", f"containers/{name}", params=params, timeout_s=SLOW_S)
+        except DockerRefusal as refusal:
+            if "running container" in refusal.message:
+                return True
+            if refusal.status == 409:  # somebody else is removing it
+                await self._gone(name)
+            elif refusal.status != 404:
                 raise
-            return
+        return False
 
     async def _create(self, spec: ContainerSpec) -> bool:
         """Whether the container is there and has yet to be started."""
@@ -361,8 +376,10 @@ def _explained(doing: str) -> Generator[None]:
         raise explain(refusal, doing=doing) from refusal
 
 
-def _own_network_unsettled(refusal: DockerRefusal, spec: ContainerSpec) -> bool:
-    """Removed by hand, or for a moment there twice, since it was looked for: worth another try."""
+def _worth_another_try(refusal: DockerRefusal, spec: ContainerSpec) -> bool:
+    """Another server took the container away, or the network went, or was there twice, since it was looked for."""
+    if re.search("marked for removal|No such container", refusal.message):
+        return True
     ours = (use.name for use in spec.networks if not use.external)
     unsettled = re.search("not found|is ambiguous", refusal.message)
     return bool(unsettled) and any(name in refusal.message for name in ours)

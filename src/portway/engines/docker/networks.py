@@ -12,6 +12,7 @@ from portway.engines.docker.api import Network
 from portway.engines.docker.client import SLOW_S, DockerClient, segment
 from portway.engines.docker.command import LABEL_HOME, LABEL_STACK, NetworkUse, network_body
 from portway.engines.docker.errors import DockerRefusal, explain
+from portway.engines.docker.turns import turn
 
 LINGER_S = 10.0
 
@@ -28,7 +29,7 @@ class Networks:
         """Every network that is not external exists afterwards, once."""
         for use in uses:
             if not use.external and not await self._exists(use.name):
-                async with self._creating:
+                async with self._creating, turn(f"{self._home_id}/networks"):
                     if not await self._exists(use.name):
                         await self._create(use.name, stack=stack)
 
