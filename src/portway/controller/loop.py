@@ -219,8 +219,8 @@ class Controller:
 
     async def _observe(self) -> None:
         self.touch(*await self.observer.refresh(self._ripe()))
-        if self.world.instances is not None:
-            for app_id in self._ripe():
+        for app_id in self._ripe():
+            if self.world.seen(app_id) is not None:
                 self.prober.sync(app_id, self.observer.probe_targets(app_id))
 
     async def _step_guarded(self, app_id: str) -> None:

@@ -11,13 +11,14 @@ import structlog
 
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
+from portway.controller.doubt import DOUBTED, doubted
 from portway.controller.listening import Wanted, why_unreachable
 from portway.controller.probes import ProbeTarget
 from portway.controller.world import World, unmet_dependency
 from portway.core.app import CheckKind, HealthCheck, Protocol
 from portway.core.errors import PortwayError
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
-from portway.core.observed import Observed
+from portway.core.observed import UNSEEN, Observed
 from portway.core.placement import NodeView
 from portway.core.ports import Holder
 from portway.core.routes import RouteKey, ServedRoute
@@ -71,7 +72,7 @@ class Observer:
             # What ends while the engine is being listed makes that listing old at once.
             self.engine_is_stale = False
             changed |= await self._refresh_engine()
-        self.engine_is_stale |= self._world.instances is None
+        self.engine_is_stale |= self._world.instances is None or bool(self._world.doubted)
         age_ms = self._clock.now_ms() - self._served_at_ms
         draining = age_ms > SERVED_AGE_MS_MAX and any(map(self._drains, app_ids))
         if self.served_is_stale or draining:
@@ -94,8 +95,18 @@ class Observer:
         self._world.nodes = tuple(
             NodeView(name=n.name, address=n.address, available=n.available) for n in nodes
         )
-        self._world.instances = _by_app(seen)
-        return _differences(before, self._world.instances)
+        found = _by_app(seen)
+        return self._doubt(found) | _differences(before, found)
+
+    def _doubt(self, found: dict[str, dict[str, ObservedInstance]]) -> set[str]:
+        """Take the listing over; the Apps that are doubted now, or no more."""
+        world = self._world
+        before, world.instances = world.doubted, found
+        now_ms = self._clock.now_ms()
+        world.doubted = doubted(world.apps.values(), found, before, now_ms=now_ms)
+        for app_id in world.doubted.keys() - before.keys():
+            log.warning("listing_doubted", app=app_id, seen=len(found.get(app_id, ())))
+        return before.keys() ^ world.doubted.keys()
 
     async def refresh_served(self) -> set[str]:
         """Read the balancer back; the Apps whose routes are not what they were."""
@@ -137,6 +148,7 @@ class Observer:
             occupied = ChainMap(given_out, cast("dict[tuple[Protocol, int], Holder]", occupied))
         return Observed(
             instances=world.seen(app_id),
+            unseen=DOUBTED if app_id in world.doubted else UNSEEN,
             served=world.served_by(app_id),
             applied=world.applied.get(app_id),
             health=world.health,

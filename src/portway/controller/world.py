@@ -33,6 +33,7 @@ class World:
     certificates: dict[str, Certificate] = field(default_factory=dict)
     nodes: tuple[NodeView, ...] = ()
     instances: dict[str, dict[str, ObservedInstance]] | None = None  # by app id, then id
+    doubted: dict[str, int] = field(default_factory=dict)  # unseen so far, since when, by app id
     served: dict[str, dict[RouteKey, ServedRoute]] | None = None  # by owner
     applied: dict[str, tuple[Route, ...]] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
@@ -112,8 +113,10 @@ class World:
         )
 
     def seen(self, app_id: str) -> Mapping[str, ObservedInstance] | None:
-        """The App's instances as last listed; None while the engine cannot be listed."""
-        return None if self.instances is None else self.instances.get(app_id, {})
+        """The App's instances as last listed; None while the engine cannot be listed or is not believed."""
+        if self.instances is None or app_id in self.doubted:
+            return None
+        return self.instances.get(app_id, {})
 
     def served_by(self, app_id: str) -> Mapping[RouteKey, ServedRoute] | None:
         """The App's routes as last read back; None while the balancer cannot be read."""

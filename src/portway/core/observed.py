@@ -12,6 +12,8 @@ from portway.core.placement import NodeView
 from portway.core.ports import Holder
 from portway.core.routes import Route, RouteKey, ServedRoute
 
+UNSEEN = "the engine does not answer"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartFailure:
@@ -35,6 +37,7 @@ class Observed:
 
     instances: Mapping[str, ObservedInstance] | None
     served: Mapping[RouteKey, ServedRoute] | None
+    unseen: str = UNSEEN  # why, where `instances` is None
     applied: tuple[Route, ...] | None = None
     health: Mapping[str, Health] = field(default_factory=dict)
     nodes: tuple[NodeView, ...] = ()

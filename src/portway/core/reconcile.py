@@ -38,7 +38,7 @@ def reconcile(
     """
     draft = Draft(state, observed, host_pool=host_pool, service_pool=service_pool, now_ms=now_ms)
     if observed.instances is None:
-        draft.block("the engine does not answer, so nothing is changed")
+        draft.block(f"{observed.unseen}, so nothing is changed")
         draft.wake_at(now_ms + 1000)
         return draft.plan()
     _keep_revisions(draft)
