@@ -13,6 +13,7 @@ from portway.balancers.haproxy.balancer import HAProxyBalancer
 from portway.balancers.memory import MemoryBalancer
 from portway.core.errors import BalancerError
 from portway.core.routes import Endpoint, EndpointState, Route, ServedRoute
+from portway.core.traffic import Traffic
 from tests.balancers.support import LOOPBACK, free_service_port, make_certificate, make_route
 
 
@@ -88,6 +89,23 @@ async def test_applying_twice_changes_nothing(balancer: Balancer) -> None:
     await balancer.apply("shop/web", [route])
     assert await balancer.observe() == before
     assert await balancer.info() == info
+
+
+async def test_what_is_reported_changes_nothing_about_what_is_served(balancer: Balancer) -> None:
+    route = make_route(free_service_port(), endpoint(1))
+    await balancer.apply("shop/web", [route])
+    before, info = await balancer.observe(), await balancer.info()
+    balancer.take_requests(lambda requests, skipped: None)
+    for owners in (["shop/web"], ["shop/web", "shop/unknown"], []):
+        await balancer.report(owners)
+    assert await balancer.observe() == before
+    assert await balancer.info() == info
+
+
+async def test_a_listener_that_served_nobody_has_counted_nothing(balancer: Balancer) -> None:
+    await balancer.apply("shop/web", [make_route(free_service_port(), endpoint(1))])
+    (served,) = await balancer.observe()
+    assert served.traffic == Traffic()
 
 
 async def test_an_owner_changes_only_its_own_routes(balancer: Balancer) -> None:

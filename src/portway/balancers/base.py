@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from portway.core.request import ServedRequest
 from portway.core.routes import Route, ServedRoute
 from portway.core.stack import Certificate
 
@@ -57,6 +58,17 @@ class Balancer(Protocol):
 
     async def observe(self) -> tuple[ServedRoute, ...]:
         """What it really serves, read back from it. A failed read raises; it never returns less."""
+        ...
+
+    async def report(self, owners: Collection[str]) -> None:
+        """Report every request of exactly these owners' listeners, from now on; others cost nothing."""
+        ...
+
+    def take_requests(self, take: Callable[[Sequence[ServedRequest], int], None]) -> None:
+        """Who is handed reported requests as they end, in batches, with the number of those left out.
+
+        Some are left out where there are very many, and while nobody takes them.
+        """
         ...
 
     async def info(self) -> BalancerInfo:

@@ -5,12 +5,16 @@ Synchronous inside and deterministic; faults and connection counts are set from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from portway.balancers.base import BalancerInfo
 from portway.core.errors import BalancerError
+from portway.core.request import ServedRequest
 from portway.core.routes import Route, RouteKey, ServedEndpoint, ServedRoute
 from portway.core.stack import Certificate
+from portway.core.traffic import Traffic
+
+TakeRequests = Callable[[Sequence[ServedRequest], int], None]
 
 
 class MemoryBalancer:
@@ -28,6 +32,9 @@ class MemoryBalancer:
         self.fail_next_apply = ""
         self.fail_next_observe = ""
         self.applied = 0
+        self.reported: frozenset[str] = frozenset()
+        self.traffic: dict[RouteKey, Traffic] = {}
+        self._take: TakeRequests | None = None
         self.served: dict[RouteKey, Route] = {}
         self.held_certificates: tuple[Certificate, ...] = ()
         self.running = False
@@ -67,6 +74,20 @@ class MemoryBalancer:
         self._ready("fail_next_apply")
         self.held_certificates = tuple(certificates)
 
+    async def report(self, owners: Collection[str]) -> None:
+        """Report the requests of exactly these owners."""
+        self.reported = frozenset(owners)
+
+    def take_requests(self, take: TakeRequests) -> None:
+        """Who is handed what `serve` is given."""
+        self._take = take
+
+    def serve(self, *requests: ServedRequest, skipped: int = 0) -> None:
+        """Say that these were served; whoever takes requests gets those of reported owners."""
+        seen = [request for request in requests if request.owner in self.reported]
+        if self._take is not None and (seen or skipped):
+            self._take(seen, skipped)
+
     async def observe(self) -> tuple[ServedRoute, ...]:
         """The routes as served, in the order of their listeners."""
         self._ready("fail_next_observe")
@@ -90,6 +111,7 @@ class MemoryBalancer:
         del self.served[key]
         self.requests.pop(key, None)
         self.failed.pop(key, None)
+        self.traffic.pop(key, None)
 
     def _served_route(self, route: Route) -> ServedRoute:
         return ServedRoute(
@@ -108,4 +130,9 @@ class MemoryBalancer:
             ),
             requests=self.requests.get(route.key, 0),
             failed=self.failed.get(route.key, 0),
+            traffic=self.traffic.get(route.key)
+            or Traffic(
+                requests=self.requests.get(route.key, 0),
+                not_connected=self.failed.get(route.key, 0),
+            ),
         )

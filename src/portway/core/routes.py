@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from portway.core.app import ListenerSpec
+from portway.core.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -70,3 +71,4 @@ class ServedRoute:
     endpoints: tuple[ServedEndpoint, ...] = ()
     requests: int = 0
     failed: int = 0
+    traffic: Traffic = Traffic()

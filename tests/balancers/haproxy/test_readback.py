@@ -14,6 +14,7 @@ from portway.balancers.haproxy.readback import (
     parse_statistics,
     parse_workers,
 )
+from portway.core.traffic import Traffic
 
 SERVERS = """1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_fqdn srv_port
@@ -32,17 +33,20 @@ def test_servers_carry_address_weight_and_maintenance() -> None:
 
 def test_statistics_count_open_and_queued_connections() -> None:
     text = (
-        "# pxname,svname,qcur,scur,stot,econ,eresp,mode,req_tot,\n"
-        "f,FRONTEND,,1,9,,,tcp,,\n"
-        "b.http,web-1,2,3,9,1,0,http,,\n"
-        "b.http,BACKEND,0,3,9,1,2,http,7,\n"
-        "b.tcp,BACKEND,0,3,5,1,0,tcp,,\n"
+        "# pxname,svname,qcur,scur,stot,econ,eresp,mode,req_tot,dreq,ereq,hrsp_5xx,\n"
+        "f,FRONTEND,,1,9,,,tcp,,4,6,,\n"
+        "b.http,web-1,2,3,9,1,0,http,,,,,\n"
+        "b.http,BACKEND,0,3,9,1,2,http,7,1,,5,\n"
+        "b.tcp,BACKEND,0,3,5,1,0,tcp,,,,,\n"
     )
     read = parse_statistics(text)
     assert read.frontends == {"f"}
     assert read.connections == {ServerKey(backend="b.http", server="web-1"): 5}
-    assert read.requests == {"b.http": 7, "b.tcp": 5}
-    assert read.failed == {"b.http": 3, "b.tcp": 1}
+    assert read.traffic == {
+        "f": Traffic(denied=4, malformed=6),
+        "b.http": Traffic(requests=7, not_connected=1, broken_off=2, errors_5xx=5, denied=1),
+        "b.tcp": Traffic(requests=5, not_connected=1),
+    }
 
 
 def test_old_workers_come_oldest_first() -> None:

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portway.balancers.haproxy.listeners import Listener, build_listener, route_problem
+from portway.balancers.haproxy.listeners import Listener, build_listener, is_address, route_problem
 from portway.balancers.haproxy.render import CONFIG, Settings, render
+from portway.balancers.haproxy.request_lines import LOG_MAP
 from portway.core.app import Balance, ListenerProtocol, ListenerSpec
 from portway.core.routes import Endpoint, EndpointState, Route, RouteKey
 from tests.balancers.support import make_certificate
 
-SETTINGS = Settings(connections_max=4096, user="haproxy")
+SETTINGS = Settings(connections_max=4096, user="haproxy", has_log=True)
 PEMS = {"one": "PEM ONE\n", "two": "PEM TWO\n"}
 
 
@@ -71,6 +72,21 @@ ROUTES = {
         ),
     ],
 }
+
+
+def test_whose_requests_are_reported_is_no_matter_of_a_reload() -> None:
+    quiet = make_listener(web())
+    said = render([quiet], SETTINGS)
+    told = render([replace(quiet, is_reported=True)], SETTINGS)
+    assert told.structure == said.structure
+    assert told.files[LOG_MAP] == f"{quiet.name} 1\n"
+    assert said.files[LOG_MAP] == ""
+
+
+def test_without_the_pipe_nothing_is_written_to_its_descriptor() -> None:
+    rendered = render([make_listener(web())], replace(SETTINGS, has_log=False))
+    assert "fd@" not in rendered.files[CONFIG]
+    assert LOG_MAP not in rendered.files
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))
@@ -213,7 +229,8 @@ def test_only_plain_addresses_are_taken(address: str, target: str) -> None:
         key=RouteKey(address=address, service_port=80),
         endpoints=(Endpoint(instance_id="i", address=target, port_number=80),),
     )
-    assert route_problem(route)
+    is_plain = (not address or is_address(address)) and is_address(target)
+    assert bool(route_problem(route)) != is_plain
 
 
 @pytest.mark.parametrize("number", [0, -1, 65536])

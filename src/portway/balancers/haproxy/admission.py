@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from portway.balancers.haproxy.listeners import Listener, overlap
+from portway.core.errors import BalancerError
 from portway.core.routes import Route
 
 Bound = Mapping[str, tuple[tuple[str, ...], int]]  # listener name -> addresses, service port
@@ -24,6 +25,17 @@ class Problem:
 def problem_of(route: Route, message: str, *, hint: str = "", retryable: bool = True) -> Problem:
     """A problem of the route's owner."""
     return Problem(owner=route.owner, message=message, hint=hint, retryable=retryable)
+
+
+def raise_all(problems: Sequence[Problem]) -> None:
+    """One BalancerError of them all; nothing when there are none."""
+    if not problems:
+        return
+    raise BalancerError(
+        "\n".join(problem.message for problem in problems),
+        hint="\n".join(dict.fromkeys(p.hint for p in problems if p.hint)),
+        retryable=any(problem.retryable for problem in problems),
+    )
 
 
 def admit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ import structlog
 
 from portway.balancers.base import BalancerInfo
 from portway.balancers.haproxy import binding, live
-from portway.balancers.haproxy.admission import Problem, admit, problem_of
+from portway.balancers.haproxy.admission import Problem, admit, problem_of, raise_all
 from portway.balancers.haproxy.counters import Counters
 from portway.balancers.haproxy.listeners import (
     Listener,
@@ -30,7 +30,8 @@ from portway.balancers.haproxy.process import MasterProcess, wait_end
 from portway.balancers.haproxy.readback import ServerKey, Statistics, parse_statistics
 from portway.balancers.haproxy.render import CONFIG, Rendered, Settings, render, structure_mark
 from portway.balancers.haproxy.report import served_routes
-from portway.balancers.haproxy.runtime import UNREACHABLE, Runtime, info
+from portway.balancers.haproxy.request_log import RequestLog, TakeRequests
+from portway.balancers.haproxy.runtime import UNREACHABLE, Runtime, info, unreachable
 from portway.balancers.haproxy.state import (
     SavedState,
     load_state,
@@ -89,6 +90,8 @@ class HAProxyBalancer:
         )
         self._process = MasterProcess(self._directory, executable)
         self._runtime = Runtime(self._directory, alive=lambda: self._process.find() is not None)
+        self._requests = RequestLog(self._directory)
+        self._reported: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
         self._wanted = 0
         self._done = 0
@@ -117,8 +120,13 @@ class HAProxyBalancer:
         self._process.program()
         prepare(self._directory)
         self._restore(load_state(self._directory))
-        self._ever_started = self._process.find() is not None
+        running = self._process.find()
+        self._ever_started = running is not None
+        # One that was started without the pipe must not be told to write to that descriptor.
+        has_log = running is not None and self._requests.is_written_by(running)
+        self._settings = replace(self._settings, has_log=has_log)
         await self._settle()
+        self._requests.open()
         loop = asyncio.get_running_loop()
         # They live from open() to close(), longer than any block could hold a TaskGroup.
         self._tasks = {loop.create_task(self._supervise()), loop.create_task(self._keep_house())}
@@ -126,6 +134,7 @@ class HAProxyBalancer:
     async def close(self) -> None:
         """Stop supervising; HAProxy goes on serving."""
         await self._stop_tasks()
+        self._requests.close()
         with suppress(BalancerError, *UNREACHABLE):
             await self._read_statistics()
         self._save()
@@ -134,6 +143,7 @@ class HAProxyBalancer:
     async def shutdown(self) -> None:
         """Stop HAProxy with all its workers; what it should serve stays on disk."""
         await self._stop_tasks()
+        self._requests.close()
         async with self._lock:
             with suppress(BalancerError, *UNREACHABLE):
                 await self._read_statistics()
@@ -150,7 +160,7 @@ class HAProxyBalancer:
         else:
             self._routes.pop(owner, None)
         await self._settle()
-        _raise_all([problem for problem in self._problems if problem.owner == owner])
+        raise_all([problem for problem in self._problems if problem.owner == owner])
 
     async def certificates(self, certificates: Sequence[Certificate]) -> None:
         """Make the set of certificates exactly these, without a reload unless one is very large."""
@@ -162,7 +172,16 @@ class HAProxyBalancer:
         if wrong:
             sentences = [f"Certificate {name} is not used: {why}" for name, why in wrong.items()]
             raise BalancerError("\n".join(sentences), retryable=False)
-        _raise_all(self._refused_certificates)
+        raise_all(self._refused_certificates)
+
+    def take_requests(self, take: TakeRequests) -> None:
+        """Who is handed the requests of reported owners, in batches, with the number of those left out."""
+        self._requests.take_with(take)
+
+    async def report(self, owners: Collection[str]) -> None:
+        """Report every request of exactly these owners; those of others cost next to nothing."""
+        self._reported = frozenset(owners)
+        await self._settle()
 
     async def observe(self) -> tuple[ServedRoute, ...]:
         """What HAProxy really serves, old workers' connections included."""
@@ -172,7 +191,7 @@ class HAProxyBalancer:
                 return await self._observe()
             except UNREACHABLE as error:
                 if time.monotonic() > deadline_s:
-                    raise _unreachable(error) from error
+                    raise unreachable(error) from error
             await asyncio.sleep(0.02)
 
     async def info(self) -> BalancerInfo:
@@ -182,7 +201,7 @@ class HAProxyBalancer:
             async with self._runtime.session() as session:
                 version = (await info(session)).version
         except UNREACHABLE as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
         return BalancerInfo(
             name="haproxy",
             version=version,
@@ -212,7 +231,7 @@ class HAProxyBalancer:
                 await self._converge_running()
             except UNREACHABLE as error:
                 if attempt == 3:
-                    raise _unreachable(error) from error
+                    raise unreachable(error) from error
                 await asyncio.sleep(0.05)
             else:
                 return
@@ -231,7 +250,7 @@ class HAProxyBalancer:
         if self._needs_reload(running, rendered, listeners):
             await self._reload(listeners, rendered)
         await self._sync(listeners)
-        self._counters.forget_all_but({name for one in listeners for name in one.backends})
+        self._counters.forget_all_but({n for one in listeners for n in (one.name, *one.backends)})
         remove_others(self._directory, rendered.files)
         self._save()
 
@@ -272,6 +291,7 @@ class HAProxyBalancer:
             public_addresses=self._public_addresses,
             certificates=self._certificates,
             fallback_pem=self._fallback_pem,
+            is_reported=route.owner in self._reported,
         )
 
     async def _validate(
@@ -343,8 +363,14 @@ class HAProxyBalancer:
         (worker_id, *_), old = await self._runtime.workers()
         self._endpoints |= {s.name: s.endpoint for one in listeners for s in one.servers}
         self._served = tuple(listeners)
+        self._requests.know(
+            {one.name: one.route.owner for one in listeners},
+            {name: endpoint.instance_id for name, endpoint in self._endpoints.items()},
+        )
         async with self._runtime.session(worker_id) as session:
             self._leftovers = await live.sync_servers(session, self._runtime, listeners, old)
+            if self._settings.has_log:
+                await live.sync_reported(session, listeners)
             self._loaded, problems = await live.sync_certificates(session, listeners, self._loaded)
         self._problems += problems
         self._refused_certificates = problems
@@ -362,10 +388,11 @@ class HAProxyBalancer:
         self._counters.keep(())
         self._loaded = {}
         self._problems = []
+        self._settings = replace(self._settings, has_log=self._requests.make())
         await await_release(self._bound.values())
         listeners, rendered = await self._validate(self._admit(frozenset()))
         write_files(self._directory, rendered.files)
-        await self._process.start()
+        await self._process.start(with_log=self._settings.has_log)
         self._started_at_s = time.monotonic()
         if self._ever_started:
             self._restarts += 1
@@ -441,19 +468,17 @@ class HAProxyBalancer:
                 readings.append(parse_statistics(await self._runtime.ask_old(old_id, "show stat")))
                 living.append(old_id)
         for process_id, reading in zip(living, readings, strict=True):
-            self._counters.see(process_id, reading.requests, reading.failed)
+            self._counters.see(process_id, reading.traffic)
         self._counters.keep(living)
         return readings
 
     def _restore(self, saved: SavedState) -> None:
-        routes: dict[str, list[Route]] = {}
-        for route in saved.routes:
-            routes.setdefault(route.owner, []).append(route)
-        self._routes = {owner: tuple(owned) for owner, owned in routes.items()}
+        self._routes = saved.owned
         self._certificates = dict(saved.certificates)
         self._fallback_pem = saved.fallback_pem or make_fallback_pem()
         self._bound = dict(saved.bound)
-        self._counters = Counters(saved.counters)
+        self._counters = Counters(saved.counted)
+        self._reported = frozenset(saved.reported)
         self._reloads = saved.reloads
         self._restarts = saved.restarts
 
@@ -463,28 +488,11 @@ class HAProxyBalancer:
             certificates=dict(sorted(self._certificates.items())),
             fallback_pem=self._fallback_pem,
             bound=self._bound,
-            counters=self._counters.gone,
+            traffic=self._counters.gone,
+            reported=tuple(sorted(self._reported)),
             reloads=self._reloads,
             restarts=self._restarts,
         )
         if state != self._saved:
             save_state(self._directory, state)
             self._saved = state
-
-
-def _unreachable(error: BaseException) -> BalancerError:
-    reason = str(error) or type(error).__name__
-    return BalancerError(
-        f"HAProxy does not answer on its admin socket: {reason}.",
-        hint="portway starts it again by itself when it has ended.",
-    )
-
-
-def _raise_all(problems: Sequence[Problem]) -> None:
-    if not problems:
-        return
-    raise BalancerError(
-        "\n".join(problem.message for problem in problems),
-        hint="\n".join(dict.fromkeys(p.hint for p in problems if p.hint)),
-        retryable=any(problem.retryable for problem in problems),
-    )

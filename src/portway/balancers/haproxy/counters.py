@@ -1,42 +1,42 @@
-"""Requests and failures per backend, added up over workers that come and go, so that they never go backwards."""
+"""What HAProxy counts by frontend and backend, added up over workers that come and go, so that it never goes backwards."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from portway.core.traffic import Traffic, total
+
 
 class Counters:
     """The sum of what workers gone by had counted and what the living ones count now."""
 
-    def __init__(self, base: Mapping[str, tuple[int, int]] | None = None) -> None:
+    def __init__(self, base: Mapping[str, Traffic] | None = None) -> None:
         self._base = dict(base or {})
-        self._seen: dict[int, dict[str, tuple[int, int]]] = {}
+        self._seen: dict[int, dict[str, Traffic]] = {}
 
-    def see(self, worker_id: int, requests: Mapping[str, int], failed: Mapping[str, int]) -> None:
+    def see(self, worker_id: int, counted: Mapping[str, Traffic]) -> None:
         """Take note of a living worker's own counters; they replace what it said before."""
-        self._seen[worker_id] = {name: (requests[name], failed.get(name, 0)) for name in requests}
+        self._seen[worker_id] = dict(counted)
 
     def keep(self, living: Collection[int]) -> None:
         """Add the last word of every worker that is not living any more to the base."""
         for worker_id in [w for w in self._seen if w not in living]:
-            for name, (requests, failed) in self._seen.pop(worker_id).items():
-                had = self._base.get(name, (0, 0))
-                self._base[name] = (had[0] + requests, had[1] + failed)
+            for name, counted in self._seen.pop(worker_id).items():
+                self._base[name] = self._base.get(name, Traffic()) + counted
 
     def forget_all_but(self, names: Collection[str]) -> None:
-        """Drop backends that are no more."""
+        """Drop frontends and backends that are no more."""
         self._base = {name: counts for name, counts in self._base.items() if name in names}
         for seen in self._seen.values():
             for name in [n for n in seen if n not in names]:
                 del seen[name]
 
-    def total(self, name: str) -> tuple[int, int]:
-        """(requests, failed) of one backend since it exists."""
-        parts = [self._base.get(name, (0, 0))]
-        parts += [seen.get(name, (0, 0)) for seen in self._seen.values()]
-        return sum(part[0] for part in parts), sum(part[1] for part in parts)
+    def total(self, *names: str) -> Traffic:
+        """All that was counted under these names since they exist."""
+        parts = [seen.get(name) for name in names for seen in (self._base, *self._seen.values())]
+        return total(part for part in parts if part is not None)
 
     @property
-    def gone(self) -> dict[str, tuple[int, int]]:
+    def gone(self) -> dict[str, Traffic]:
         """What workers gone by had counted; the living ones can be asked again."""
         return dict(self._base)

@@ -50,13 +50,17 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A route as HAProxy will serve it. `slots` is empty without TLS; the first is the default one."""
+    """A route as HAProxy will serve it. `slots` is empty without TLS; the first is the default one.
+
+    `is_reported`: every request of it is reported one by one.
+    """
 
     name: str
     route: Route
     addresses: tuple[str, ...]
     servers: tuple[Server, ...]
     slots: tuple[Slot, ...]
+    is_reported: bool = False
 
     @property
     def speaks_http(self) -> bool:
@@ -132,6 +136,7 @@ def build_listener(
     public_addresses: Sequence[str],
     certificates: Mapping[str, str],
     fallback_pem: str,
+    is_reported: bool = False,
 ) -> Listener:
     """The listener of a route that `route_problem` finds nothing wrong with."""
     addresses = (route.key.address,) if route.key.address else tuple(public_addresses)
@@ -144,6 +149,7 @@ def build_listener(
         addresses=addresses,
         servers=tuple(servers),
         slots=_slots(name, route, certificates, fallback_pem),
+        is_reported=is_reported,
     )
 
 

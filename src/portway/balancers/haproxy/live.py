@@ -15,6 +15,7 @@ from portway.balancers.haproxy.readback import (
     parse_servers,
     parse_sessions,
 )
+from portway.balancers.haproxy.request_lines import LOG_MAP
 from portway.balancers.haproxy.runtime import Runtime, Session
 from portway.core.errors import BalancerError
 
@@ -156,6 +157,16 @@ async def _sync_maps(session: Session, listeners: Sequence[Listener]) -> None:
             await session.ask(f"del map {path} {cookie}")
         for entry in new:
             await session.ask(f"add map {path} {entry}")
+
+
+async def sync_reported(session: Session, listeners: Sequence[Listener]) -> None:
+    """Make the listeners whose requests are written down the wanted ones."""
+    wanted = {listener.name: "1" for listener in listeners if listener.is_reported}
+    new, gone = plan_map(wanted, parse_map(await session.ask(f"show map {LOG_MAP}")))
+    for name in gone:
+        await session.ask(f"del map {LOG_MAP} {name}")
+    for entry in new:
+        await session.ask(f"add map {LOG_MAP} {entry}")
 
 
 async def _tell(session: Session, commands: Sequence[str], refusals: list[str]) -> None:

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from portway.balancers.haproxy.render import CONFIG
+from portway.balancers.haproxy.render import CONFIG, LOG_DESCRIPTOR, LOG_PIPE
 from portway.balancers.haproxy.runtime import MASTER_SOCKET
 from portway.core.errors import BalancerError
 
@@ -21,6 +21,8 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where distributions keep it, and no
 _SETTLED_S = 0.1  # a SIGUSR2 within 50 ms of a fresh master's start is lost without a word
 _CHECK_S = 60.0
 _PID_S = 3.0
+# Only a shell can give a program a file at a number chosen beforehand.
+_WITH_LOG = ("/bin/sh", "-c", f'exec "$0" "$@" {LOG_DESCRIPTOR}<>{LOG_PIPE}')
 
 
 class MasterProcess:
@@ -85,11 +87,14 @@ class MasterProcess:
         alerts = [line.partition(" : ")[2] for line in output.splitlines() if "[ALERT]" in line]
         return "; ".join(alerts[:3]) or output[-500:] or f"exit code {code}"
 
-    async def start(self) -> int:
-        """Start the master in its own session with the configuration in its directory."""
-        code, output = await self._run(
-            "-W", "-D", "-f", CONFIG, "-p", PID_FILE, "-S", f"unix@{MASTER_SOCKET},mode,600"
-        )
+    async def start(self, *, with_log: bool = False) -> int:
+        """Start the master in its own session with the configuration in its directory.
+
+        `with_log`: the pipe in its directory is open at LOG_DESCRIPTOR, in reloads too.
+        """
+        arguments = ("-W", "-D", "-f", CONFIG, "-p", PID_FILE)
+        master = ("-S", f"unix@{MASTER_SOCKET},mode,600")
+        code, output = await self._run(*arguments, *master, with_log=with_log)
         process_id = await self._await_pid() if code == 0 else None
         if process_id is None:
             alerts = [line for line in output.splitlines() if "[ALERT]" in line]
@@ -143,10 +148,11 @@ class MasterProcess:
         for member in members:
             await wait_end(member)
 
-    async def _run(self, *arguments: str) -> tuple[int, str]:
+    async def _run(self, *arguments: str, with_log: bool = False) -> tuple[int, str]:
         # A file, not a pipe: the daemon may keep the other end open.
         with tempfile.TemporaryFile() as output:
             process = await asyncio.create_subprocess_exec(
+                *(_WITH_LOG if with_log else ()),
                 self.program(),
                 "-C",
                 str(self._directory),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portway.balancers.haproxy.listeners import bind_address
+from portway.core.traffic import Traffic
 
 _FORCED_MAINTENANCE = 0x01
 
@@ -37,8 +38,7 @@ class Statistics:
 
     frontends: frozenset[str]
     connections: Mapping[ServerKey, int]  # open and queued
-    requests: Mapping[str, int]  # by backend
-    failed: Mapping[str, int]
+    traffic: Mapping[str, Traffic]  # by frontend and backend; only the latter counts requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,21 +74,38 @@ def parse_statistics(text: str) -> Statistics:
         raise ValueError(f"not a table of statistics: {text[:200]!r}")
     frontends: set[str] = set()
     connections: dict[ServerKey, int] = {}
-    requests: dict[str, int] = {}
-    failed: dict[str, int] = {}
+    traffic: dict[str, Traffic] = {}
     for row in csv.DictReader(text.strip()[2:].splitlines()):
         proxy, name = row["pxname"], row["svname"]
         if name == "FRONTEND":
             frontends.add(proxy)
+            traffic[proxy] = Traffic(
+                denied=_number(row.get("dreq", "")), malformed=_number(row.get("ereq", ""))
+            )
         elif name == "BACKEND":
-            counter = "req_tot" if row["mode"] == "http" else "stot"
-            requests[proxy] = _number(row[counter])
-            failed[proxy] = _number(row["econ"]) + _number(row["eresp"])
+            traffic[proxy] = _counted(row)
         else:
             open_now = _number(row["scur"]) + _number(row["qcur"])
             connections[ServerKey(backend=proxy, server=name)] = open_now
-    return Statistics(
-        frontends=frozenset(frontends), connections=connections, requests=requests, failed=failed
+    return Statistics(frontends=frozenset(frontends), connections=connections, traffic=traffic)
+
+
+def _counted(row: Mapping[str, str]) -> Traffic:
+    """A backend's own counters; a column an old HAProxy has not counts nothing."""
+
+    def count(column: str) -> int:
+        return _number(row.get(column, ""))
+
+    return Traffic(
+        requests=count("req_tot" if row["mode"] == "http" else "stot"),
+        not_connected=count("econ"),
+        broken_off=count("eresp"),
+        errors_5xx=count("hrsp_5xx"),
+        denied=count("dreq"),
+        retried=count("wretr"),
+        redispatched=count("wredis"),
+        client_aborts=count("cli_abrt"),
+        server_aborts=count("srv_abrt"),
     )
 
 

@@ -12,21 +12,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from portway.balancers.haproxy.listeners import Listener, bind_address
+from portway.balancers.haproxy.request_lines import (
+    BACKEND_RULES,
+    FRONTEND_RULES,
+    LINE_MAX_BYTES,
+    LOG_FORMAT,
+    LOG_MAP,
+)
 from portway.core.app import ListenerProtocol, ListenerSpec
 
 CONFIG = "haproxy.cfg"
 ADMIN_SOCKET = "admin.sock"
 HEALTH_SOCKET = "health.sock"
+LOG_PIPE = "requests.pipe"
+LOG_DESCRIPTOR = 9  # where HAProxy finds that pipe open, to write requests to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the configuration needs to know of the machine and of our policy."""
+    """What the configuration needs to know of the machine and of our policy.
+
+    `has_log`: HAProxy was started with a pipe at LOG_DESCRIPTOR; nothing else may be written to.
+    """
 
     connections_max: int
     user: str = ""  # workers run as this user; "" = as whoever starts HAProxy
     hard_stop_after_s: float = 6 * 3600.0
     inspect_delay_ms: int = 100
+    has_log: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +56,8 @@ def render(listeners: Sequence[Listener], settings: Settings) -> Rendered:
     plain = _config(ordered, settings, structure="", with_servers=False)
     structure = hashlib.sha256(plain.encode()).hexdigest()[:16]
     files = {CONFIG: _config(ordered, settings, structure=structure, with_servers=True)}
+    if settings.has_log:
+        files[LOG_MAP] = "".join(f"{one.name} 1\n" for one in ordered if one.is_reported)
     for listener in ordered:
         files |= _side_files(listener)
     return Rendered(files=files, structure=structure)
@@ -73,7 +88,7 @@ def _config(
         servers = _server_lines(listener) if with_servers else []
         sections.append(_frontend(listener, settings))
         if listener.speaks_http:
-            sections.append(_http_backend(listener) + servers)
+            sections.append(_http_backend(listener, settings) + servers)
         if listener.speaks_tcp:
             sections.append(_tcp_backend(listener) + servers)
     return "\n\n".join(_indented(section) for section in sections) + "\n"
@@ -133,6 +148,7 @@ def _frontend(listener: Listener, settings: Settings) -> list[str]:
         f"mode {'tcp' if listener.speaks_tcp else 'http'}",
         *(_bind(listener, address) for address in listener.addresses),
         f"timeout client {_milliseconds(spec.idle_timeout_s)}",
+        *(_log() if settings.has_log else []),
     ]
     if spec.protocol is ListenerProtocol.AUTO:
         return [
@@ -143,6 +159,15 @@ def _frontend(listener: Listener, settings: Settings) -> list[str]:
             f"default_backend {listener.tcp_backend}",
         ]
     return [*lines, f"default_backend {listener.backends[0]}"]
+
+
+def _log() -> list[str]:
+    """Requests are written down only where the map says so; elsewhere they cost one look into it."""
+    return [
+        f"log fd@{LOG_DESCRIPTOR} len {LINE_MAX_BYTES} format raw local0",
+        f'log-format "{LOG_FORMAT}"',
+        *FRONTEND_RULES,
+    ]
 
 
 def _bind(listener: Listener, address: str) -> str:
@@ -176,11 +201,12 @@ def _tcp_backend(listener: Listener) -> list[str]:
     ]
 
 
-def _http_backend(listener: Listener) -> list[str]:
+def _http_backend(listener: Listener, settings: Settings) -> list[str]:
     return [
         *_backend(listener, listener.http_backend, "http"),
         "http-reuse safe",
         "retry-on conn-failure",
+        *(BACKEND_RULES if settings.has_log else ()),
         *_REFUSE_SMUGGLING,
         *_FORWARDED,
         *_REQUEST_ID,
@@ -232,7 +258,9 @@ _REQUEST_ID = (
     " unless { req.fhdr(x-request-id) -m reg ^[A-Za-z0-9._-]{1,128}$ }"
     " { req.fhdr_cnt(x-request-id) eq 1 }",
     "http-request set-var(txn.request_id) req.fhdr(x-request-id)",
-    "http-response set-header x-request-id %[var(txn.request_id)]",
+    # On our own answers too: a 503 is what people ask about.
+    "http-after-response set-header x-request-id %[var(txn.request_id)]"
+    " if { var(txn.request_id) -m found }",
 )
 
 

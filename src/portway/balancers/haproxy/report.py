@@ -46,7 +46,7 @@ def _served_route(
     for key, state in servers.items():
         if key.backend in listener.backends and not state.maintenance and key.server in endpoints:
             live.setdefault(key.server, []).append(key)
-    totals = [counters.total(backend) for backend in listener.backends]
+    traffic = counters.total(listener.name, *listener.backends)
     return ServedRoute(
         key=listener.route.key,
         owner=listener.route.owner,
@@ -55,8 +55,9 @@ def _served_route(
             _served_endpoint(endpoints[name], keys, servers, connections)
             for name, keys in sorted(live.items())
         ),
-        requests=sum(requests for requests, _ in totals),
-        failed=sum(failed for _, failed in totals),
+        requests=traffic.requests,
+        failed=traffic.failed,
+        traffic=traffic,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from portway.balancers.haproxy.readback import WorkerInfo, parse_info, parse_workers
 from portway.balancers.haproxy.render import ADMIN_SOCKET
+from portway.core.errors import BalancerError
 
 MASTER_SOCKET = "master.sock"
 UNREACHABLE = (ConnectionError, FileNotFoundError, TimeoutError, ValueError)  # worth another try
@@ -113,6 +114,15 @@ class Runtime:
                 return await asyncio.open_unix_connection(short, limit=2**26)
             finally:
                 os.close(descriptor)
+
+
+def unreachable(error: BaseException) -> BalancerError:
+    """That HAProxy does not answer, and why, as far as that is known."""
+    reason = str(error) or type(error).__name__
+    return BalancerError(
+        f"HAProxy does not answer on its admin socket: {reason}.",
+        hint="portway starts it again by itself when it has ended.",
+    )
 
 
 async def info(session: Session) -> WorkerInfo:

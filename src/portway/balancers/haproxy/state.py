@@ -10,6 +10,7 @@ import msgspec
 
 from portway.core.errors import BalancerError
 from portway.core.routes import Route
+from portway.core.traffic import Traffic
 
 STATE_FILE = "state.json"
 
@@ -17,7 +18,8 @@ STATE_FILE = "state.json"
 class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     """Routes and certificates as last wanted, addresses as last loaded, counters of workers gone by.
 
-    `bound`: listener name -> its addresses and service port; `counters`: backend -> requests, failed.
+    `bound`: listener name -> its addresses and service port; `traffic`: by frontend and backend;
+    `counters`: the same as portway 0.1 wrote it, requests and failed. `reported`: owners whose requests are.
     """
 
     routes: tuple[Route, ...] = ()
@@ -25,8 +27,27 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     fallback_pem: str = ""
     bound: dict[str, tuple[tuple[str, ...], int]] = {}
     counters: dict[str, tuple[int, int]] = {}
+    traffic: dict[str, Traffic] = {}
+    reported: tuple[str, ...] = ()
     reloads: int = 0
     restarts: int = 0
+
+    @property
+    def owned(self) -> dict[str, tuple[Route, ...]]:
+        """The routes by owner."""
+        owned: dict[str, tuple[Route, ...]] = {}
+        for route in self.routes:
+            owned[route.owner] = (*owned.get(route.owner, ()), route)
+        return owned
+
+    @property
+    def counted(self) -> dict[str, Traffic]:
+        """By frontend and backend, whichever portway saved it."""
+        older = {
+            name: Traffic(requests=requests, not_connected=failed)
+            for name, (requests, failed) in self.counters.items()
+        }
+        return older | self.traffic
 
 
 def load_state(directory: Path) -> SavedState:
