@@ -257,3 +257,13 @@ def test_an_app_without_ports_serves_as_soon_as_it_is_healthy() -> None:
     world.run()
     assert world.state.deployment.status is DeploymentStatus.DONE
     assert world.routes == ()
+
+
+def test_nobody_is_let_go_while_the_balancer_cannot_say_who_serves() -> None:
+    world = redeploying(count=3, rollout=Rollout(minimum_percent=50, maximum_percent=100))
+    world.balancer_answers = False
+    plan = world.plan()
+    assert not [r for r in plan.state.live if r.phase is Phase.DRAINING]
+    assert plan.wake_at_ms is not None
+    world.balancer_answers = True
+    assert [r for r in world.plan().state.live if r.phase is Phase.DRAINING]

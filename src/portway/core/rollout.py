@@ -109,6 +109,10 @@ def _bounds(draft: Draft, count: int) -> Capacity:
 
 
 def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
+    if draft.observed.served is None and project_routes(draft.state, draft.observed):
+        # Who serves cannot be told, so nobody is known to be idle.
+        draft.wake_at(draft.now_ms + 1000)
+        return
     fresh_serving = [r for r in census.fresh if r.id in census.serving]
     if len(fresh_serving) + census.completed >= census.count:
         _drain_all(draft, census.stale, _successor(draft))
