@@ -65,6 +65,12 @@ def test_what_the_store_remembers_is_leased_and_claimed_again() -> None:
     assert guard.claims == {31000}
 
 
+def test_no_port_cools_for_longer_than_the_hold_down_when_the_clock_went_back() -> None:
+    leases = made(None)
+    leases.restore([], [CoolingLease(lease=lease(31001), free_at_ms=3_600_000)], now_ms=1000)
+    assert [c.free_at_ms for c in leases.cooling(now_ms=1000)] == [1000 + HOLD_DOWN_MS]
+
+
 def test_ports_of_instances_that_are_gone_are_not_leased_again() -> None:
     leases = made(None)
     leases.restore([state(lease(31000), phase=Phase.GONE)], (), now_ms=0)

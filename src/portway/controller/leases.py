@@ -62,7 +62,10 @@ class Leases:
     def restore(
         self, apps: Iterable[AppState], cooling: Sequence[CoolingLease], *, now_ms: int
     ) -> None:
-        """Take over what the store remembers; claims are made again, nothing is bound."""
+        """Take over what the store remembers; claims are made again, nothing is bound.
+
+        No port cools for longer than the hold-down, whatever clock its time was read from.
+        """
         states = tuple(apps)
         held = [
             (lease, state.app_id)
@@ -70,7 +73,10 @@ class Leases:
             for record in state.live
             for lease in record.identity.leases
         ]
-        ports = [CoolingPort(lease=c.lease, free_at_ms=c.free_at_ms) for c in cooling]
+        latest_ms = now_ms + self._hold_down_ms
+        ports = [
+            CoolingPort(lease=c.lease, free_at_ms=min(c.free_at_ms, latest_ms)) for c in cooling
+        ]
         self.host_pool.restore(held, [c for c in ports if c.free_at_ms > now_ms])
         self.service_pool.restore(
             (lease, state.app_id) for state in states for lease in listener_leases(state)

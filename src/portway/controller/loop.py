@@ -24,6 +24,7 @@ from portway.core.instance import EngineState, Phase
 from portway.core.plan import Action, ApplyRoutes, Blocked, Plan, RemoveInstance
 from portway.core.ports import Lease
 from portway.core.reconcile import reconcile
+from portway.core.resume import resumed
 from portway.core.state import AppState
 from portway.engines.base import InstanceEngine
 from portway.store.base import Batch, Store
@@ -79,9 +80,11 @@ class Controller:
 
     async def open(self) -> None:
         """Take over where the last controller stopped; nothing that runs is touched."""
-        snapshot = await self.store.load()
+        now_ms = self.clock.now_ms()
+        found = await self.store.load()
+        snapshot = replace(found, apps=tuple(resumed(state, now_ms) for state in found.apps))
         self.world.restore(snapshot)
-        self.leases.restore(snapshot.apps, snapshot.cooling, now_ms=self.clock.now_ms())
+        self.leases.restore(snapshot.apps, snapshot.cooling, now_ms=now_ms)
         with suppress(BalancerError):
             await self.serve_certificates()
         self.is_open = True

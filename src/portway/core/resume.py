@@ -1,0 +1,48 @@
+"""The times a controller finds when it takes over: it was away, and the wall clock may have moved meanwhile. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from portway.core.instance import InstanceRecord, Phase
+from portway.core.state import AppState, Deployment, DeploymentStatus
+
+
+def resumed(state: AppState, now_ms: int) -> AppState:
+    """The App with times this clock can go by.
+
+    Nothing lies in the future. What must happen in time (a deployment's progress, an instance's start) has
+    its whole time again: while nobody looked nothing could be seen to happen.
+    """
+    return replace(
+        state,
+        deployment=_deployment(state.deployment, now_ms) if state.deployment else None,
+        failures=tuple(replace(f, at_ms=min(f.at_ms, now_ms)) for f in state.failures),
+        instances=tuple(_record(record, now_ms) for record in state.instances),
+    )
+
+
+def _deployment(deployment: Deployment, now_ms: int) -> Deployment:
+    running = deployment.status is DeploymentStatus.RUNNING
+    return replace(
+        deployment,
+        started_at_ms=min(deployment.started_at_ms, now_ms),
+        progressed_at_ms=now_ms if running else min(deployment.progressed_at_ms, now_ms),
+    )
+
+
+def _record(record: InstanceRecord, now_ms: int) -> InstanceRecord:
+    if record.phase is Phase.GONE:
+        return record
+    starting = record.phase is Phase.STARTED
+    return replace(
+        record,
+        started_at_ms=now_ms if starting else _past(record.started_at_ms, now_ms),
+        ready_at_ms=_past(record.ready_at_ms, now_ms),
+        draining_at_ms=_past(record.draining_at_ms, now_ms),
+        stopping_at_ms=_past(record.stopping_at_ms, now_ms),
+    )
+
+
+def _past(at_ms: int | None, now_ms: int) -> int | None:
+    return None if at_ms is None else min(at_ms, now_ms)
