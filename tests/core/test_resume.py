@@ -25,10 +25,10 @@ def state(at_ms: int, *, phase: Phase = Phase.READY) -> AppState:
         app_id="shop/web",
         target=None,
         instances=(record(phase, at_ms),),
-        deployment=Deployment(
-            id="D", to_revision="R", started_at_ms=at_ms, progressed_at_ms=at_ms
+        deployment=Deployment(id="D", to_revision="R", started_at_ms=at_ms, progressed_at_ms=at_ms),
+        failures=(
+            Failure(at_ms=at_ms, instance_id="shop/web.1.1", revision="R", reason="it fell"),
         ),
-        failures=(Failure(at_ms=at_ms, instance_id="shop/web.1.1", revision="R", reason="it fell"),),
     )
 
 
