@@ -26,6 +26,7 @@ from portway.controller.world import app_of
 from portway.core.errors import PortwayError
 from portway.core.port_words import PortKind
 from portway.core.ports import PortPool
+from portway.core.routes import Route
 from portway.engines.base import InstanceEngine
 from portway.engines.memory import MemoryEngine
 from portway.store.base import Store
@@ -96,6 +97,23 @@ async def wipe(config: Config) -> tuple[str, ...]:
         ):
             await engine.remove_stack(stack)
     return ids
+
+
+def still_serving(config: Config) -> tuple[int, tuple[Route, ...]]:
+    """The process of the balancer that goes on without a server (0 = none), and the routes it was told last."""
+    if config.engine == "memory":
+        return 0, ()
+    from portway.balancers.haproxy.process import MasterProcess
+    from portway.balancers.haproxy.state import load_state
+
+    directory = config.home / "haproxy"
+    process = MasterProcess(directory, config.haproxy)
+    try:
+        return process.find() or 0, load_state(directory).routes
+    except OSError:
+        return 0, ()  # another user's home
+    finally:
+        process.forget()
 
 
 async def _leave(controller: Controller) -> None:

@@ -27,6 +27,7 @@ from portway.controller.views import (
 from portway.core.app import Build
 from portway.core.errors import ManifestError, Problem, RequestError
 from portway.core.events import Event
+from portway.core.facts import Diagnosis, Verdict
 from portway.engines.base import ExecRequest, LogLine, Progress, Stream
 
 PORT = PortView(name="http", container_port=80, host_port=31004, service_port=8000)
@@ -288,6 +289,10 @@ class FakeOperations:
             fingerprint="ab",
             self_signed=True,
         )
+
+    async def why(self, subject: str, *, stack: str = "") -> Diagnosis:
+        self._called("why", stack, subject=subject)
+        return Diagnosis(subject=subject, verdict=Verdict.OK, sentence=f"{subject} answers")
 
     async def map(self, stack: str = "") -> tuple[MapRoute, ...]:
         self._called("map", stack)

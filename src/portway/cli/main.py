@@ -34,6 +34,7 @@ COMMANDS = {
     ),
     "plan": Entry("plan", "Show what a deploy would change, every port and why. Nothing is done."),
     "map": Entry("map", "Show every listener and the instances behind it."),
+    "why": Entry("why", "Say why something does not answer, hop by hop, and what to do."),
     "apps": Entry("apps", "List stacks, look into one, delete one."),
     "ps": Entry("ps", "List instances, or stop one."),
     "scale": Entry("scale", "Show or set how many instances each App has."),

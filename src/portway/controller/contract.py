@@ -24,6 +24,7 @@ from portway.controller.views import (
 )
 from portway.core.app import Build
 from portway.core.events import Event
+from portway.core.facts import Diagnosis
 from portway.engines.base import ExecRequest, ExecSession, LogLine, Progress
 
 
@@ -86,6 +87,11 @@ class Operations(Protocol):
     async def delete_certificate(
         self, stack: str, target: str, *, name: str = ""
     ) -> CertificateView: ...
+
+    async def why(self, subject: str, *, stack: str = "") -> Diagnosis:
+        """`subject`: an App "web", an instance "web.1", "host:port" or a URL; the first broken hop on the way to it.
+        404 for a name nobody knows. `stack` narrows names."""
+        ...
 
     async def map(self, stack: str = "") -> tuple[MapRoute, ...]: ...
     def events(

@@ -12,11 +12,12 @@ import structlog
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
 from portway.controller.doubt import DOUBTED, doubted
-from portway.controller.listening import Wanted, why_unreachable
+from portway.controller.inspecting import inspect
 from portway.controller.probes import ProbeTarget
 from portway.controller.world import World, unmet_dependency
 from portway.core.app import CheckKind, HealthCheck, Protocol
 from portway.core.errors import PortwayError
+from portway.core.inside import explain
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import UNSEEN, Observed
 from portway.core.placement import NodeView
@@ -34,6 +35,7 @@ LOOK_TIMEOUT_S = 20.0
 SERVED_AGE_MS_MAX = 40
 LOOKS_MAX = 3
 EXPLAINED_AFTER_FAILURES = 10
+EXPLAIN_TIMEOUT_S = 0.3
 
 
 class Observer:
@@ -54,6 +56,8 @@ class Observer:
         self._clock = clock
         self._publish_address = publish_address
         self._served_at_ms = 0
+        # By instance: look into it again after so many failures, or when its check says something else.
+        self._explained: dict[str, tuple[int, str]] = {}
         self.engine_is_stale = True
         self.served_is_stale = True
         self.unread: set[str] = set()  # Apps whose routes were changed after the balancer was read
@@ -168,6 +172,7 @@ class Observer:
     async def fetch_last_words(self, state: AppState) -> None:
         """The last log lines of instances that ended or never became healthy, before they are removed."""
         seen = self._world.seen(state.app_id) or {}
+        self._explained = {k: v for k, v in self._explained.items() if k in self._world.health}
         leaving = [r for r in state.live if r.phase < Phase.DRAINING and r.id in seen]
         if not leaving:
             return
@@ -182,31 +187,30 @@ class Observer:
                     await self._explain(state, record, instance)
 
     async def _fetch_last_lines(self, instance_id: str) -> None:
-        self._world.last_words[instance_id] = await self._last_lines(instance_id)
+        self._world.last_words[instance_id] = await self.last_lines(instance_id)
 
     async def _explain(
         self, state: AppState, record: InstanceRecord, seen: ObservedInstance
     ) -> None:
-        """Look inside an instance whose checks fail for long: it may listen somewhere else."""
+        """Look inside an instance whose checks fail for long: it may listen somewhere else, or speak something else."""
         health = self._world.health.get(record.id)
-        target = _target(state, record, seen, self._clock.now_ms())
-        if health is None or health.failures < EXPLAINED_AFTER_FAILURES or target is None:
+        if health is None or health.failures < EXPLAINED_AFTER_FAILURES:
             return
-        if target.port_number is not None:
-            wanted = Wanted(
-                name=record.identity.app_id.rpartition("/")[2],
-                address=target.address,
-                port_number=target.port_number,
-                is_container=seen.reaches_container,
-                host_ports=tuple(lease.host_port for lease in record.identity.leases),
-            )
-            found = await asyncio.to_thread(why_unreachable, seen.details, wanted)
-            self._world.explanations[record.id] = found
+        again_after, detail = self._explained.get(record.id, (0, ""))
+        if detail == health.detail and health.failures < again_after:
+            return
+        # Looking costs time, and what is wrong seldom changes: less and less often.
+        self._explained[record.id] = (2 * health.failures, health.detail)
+        target = _target(state, record, seen, self._clock.now_ms())
+        if target is not None and target.port_number is not None:
+            inside = await inspect(state, record, seen, timeout_s=EXPLAIN_TIMEOUT_S)
+            self._world.explanations[record.id] = explain(inside) if inside else ""
 
     def _as_seen(self) -> Observed:
         return Observed(instances=None, served=None, health=self._world.health)
 
-    async def _last_lines(self, instance_id: str) -> str:
+    async def last_lines(self, instance_id: str) -> str:
+        """The last lines an instance printed; "" when they cannot be had in time."""
         lines: list[str] = []
         try:
             async with asyncio.timeout(LAST_WORDS_TIMEOUT_S):

@@ -11,6 +11,7 @@ import portway
 from portway.config import Config
 from portway.controller.certificate_changes import ChangesCertificates
 from portway.controller.clock import random_letters
+from portway.controller.diagnosing import Diagnoses
 from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.controller.loop import Controller
@@ -49,7 +50,9 @@ from portway.engines.base import Progress
 from portway.store.base import Batch
 
 
-class PortwayOperations(Reads, ChangesEnvironment, ChangesCertificates, ChecksPorts, Sessions):
+class PortwayOperations(
+    Reads, Diagnoses, ChangesEnvironment, ChangesCertificates, ChecksPorts, Sessions
+):
     """Every operation of contract.Operations, on one Controller."""
 
     def __init__(self, controller: Controller, config: Config, stop: asyncio.Event) -> None:
@@ -144,6 +147,8 @@ class PortwayOperations(Reads, ChangesEnvironment, ChangesCertificates, ChecksPo
             apps=apps,
             environment=stack.environment,
             description=request.description,
+            build_ms=max(0, request.build_ms),
+            pull_ms=max(0, request.pull_ms),
         )
 
     async def promote(self, stack: str, release_id: str, *, force: bool = False) -> PromotionView:

@@ -23,6 +23,7 @@ from portway.api.native.requests import (
     RunRequest,
     ScaleRequest,
     StackQuery,
+    WhyQuery,
 )
 from portway.api.native.streams import closing_source
 from portway.controller.contract import Operations
@@ -41,6 +42,7 @@ from portway.controller.views import (
 from portway.core.app import Build
 from portway.core.errors import RequestError
 from portway.core.events import Event
+from portway.core.facts import Diagnosis
 from portway.engines.base import LogLine, Progress, Stream
 
 Plain = Call[None, NoQuery]
@@ -179,6 +181,10 @@ async def delete_certificate(do: Operations, call: Call[None, CertificateQuery])
 
 async def port_map(do: Operations, call: Call[None, StackQuery]) -> tuple[MapRoute, ...]:
     return await do.map(call.query.stack)
+
+
+async def why(do: Operations, call: Call[None, WhyQuery]) -> Diagnosis:
+    return await do.why(call.query.subject, stack=call.query.stack)
 
 
 def events(do: Operations, call: Call[None, EventsQuery]) -> AsyncIterator[Event]:

@@ -81,6 +81,17 @@ class StackQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WhyQuery:
+    """What is asked about."""
+
+    subject: Annotated[
+        str,
+        Meta(description='An App "web", an instance "web.1", "host:port", or a URL.'),
+    ]
+    stack: Annotated[str, Meta(description="Where names are looked for; empty = everywhere.")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteQuery:
     """How to delete."""
 

@@ -21,6 +21,7 @@ from portway.api.native.requests import (
     RunRequest,
     ScaleRequest,
     StackQuery,
+    WhyQuery,
 )
 from portway.controller.views import (
     CertificateView,
@@ -35,6 +36,7 @@ from portway.controller.views import (
     StackView,
 )
 from portway.core.events import Event
+from portway.core.facts import Diagnosis
 from portway.engines.base import ExecRequest, Progress
 
 TAR = "application/x-tar"
@@ -144,6 +146,18 @@ _STACKS = (
         response=tuple[MapRoute, ...],
         query=StackQuery,
         ask=handlers.port_map,
+    ),
+    Endpoint(
+        method="GET",
+        path="/v1/why",
+        name="why",
+        tag="Stacks",
+        summary="Why something does not answer: the way to it hop by hop, and the first that is broken",
+        description="A URL is asked only where its host is this machine.",
+        response=Diagnosis,
+        query=WhyQuery,
+        ask=handlers.why,
+        example_query="subject=web&stack=httpd",
     ),
 )
 
