@@ -115,6 +115,32 @@ class HealthCheck:
     settle_s: float = 1.0
 
 
+class StrategyKind(StrEnum):
+    """In which order a new revision takes over.
+
+    ROLLING: instance by instance, within the bounds. CANARY: a share of them first, observed, then the
+    rest. BLUE_GREEN: all of them beside the old ones, then every listener at once.
+    """
+
+    ROLLING = "rolling"
+    CANARY = "canary"
+    BLUE_GREEN = "blue-green"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """How a deployment goes. `canary_percents`: the steps of a canary, ascending, each 1 to 99.
+
+    Every step of a canary, and the switch of a blue-green, is observed for `bake_s`, or with `hold`
+    until somebody says `resume`.
+    """
+
+    kind: StrategyKind = StrategyKind.ROLLING
+    canary_percents: tuple[int, ...] = (10,)
+    bake_s: float = 30.0
+    hold: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """How one revision replaces another. Percentages are of the App's count (ECS, Marathon and Convox alike)."""
@@ -125,6 +151,7 @@ class Rollout:
     delay_s: float = 0.0  # between one batch and the next
     progress_deadline_s: float = 300.0  # nothing became healthy for so long: the deployment fails
     drain_timeout_s: float = 60.0
+    strategy: Strategy = Strategy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

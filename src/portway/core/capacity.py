@@ -31,6 +31,14 @@ def capacity(count: int, rollout: Rollout, *, one_at_a_time: bool = False) -> Ca
     return Capacity(minimum_healthy=minimum, maximum_live=maximum)
 
 
+def two_sets(bounds: Capacity, count: int, old_count: int) -> Capacity:
+    """The bounds with room for a whole new set beside the whole old one; the minimum stays."""
+    both = count + max(count, old_count)
+    return Capacity(
+        minimum_healthy=bounds.minimum_healthy, maximum_live=max(bounds.maximum_live, both)
+    )
+
+
 def replaces_in_place(app: App, *, count: int, nodes: int) -> bool:
     """Whether a successor cannot start beside its predecessor: a fixed host port, taken on every node."""
     fixed = any(spec.host_port is not None for spec in app.ports)

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from portway.core.capacity import failure_threshold
 from portway.core.draft import Draft
+from portway.core.instance import Phase
 from portway.core.lifecycle import explained
 from portway.core.rollout import take_census
 from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
+from portway.core.strategy import is_midway, is_strict
 
 
 def judge_deployment(draft: Draft) -> None:
@@ -21,7 +23,7 @@ def judge_deployment(draft: Draft) -> None:
         _fail(draft, deployment, failure)
     elif _is_done(draft):
         _finish(draft, deployment)
-    else:
+    elif not _stands_still(deployment):
         draft.wake_at(_deadline_ms(draft, deployment))
 
 
@@ -39,12 +41,14 @@ def _is_done(draft: Draft) -> bool:
     serving = sum(1 for r in census.fresh if r.id in census.serving)
     if draft.state.target is None:
         return not census.live
-    complete = serving + census.completed >= census.count
+    complete = serving + census.completed >= census.count and not is_midway(draft.state)
     return complete and len(census.live) == len(census.fresh) <= census.count
 
 
 def _failure_reason(draft: Draft, deployment: Deployment) -> str:
     failures = deployment_failures(draft.state, deployment)
+    if is_strict(draft.state) and (trial := _failed_trial(draft, failures)):
+        return trial
     threshold = failure_threshold(draft.state.count)
     hopeless = [f for f in failures if _is_hopeless(draft, f)]
     if hopeless:
@@ -55,9 +59,27 @@ def _failure_reason(draft: Draft, deployment: Deployment) -> str:
         return given_up[-1].reason
     if len(failures) >= threshold:
         return f"{len(failures)} instances failed; the last one: {failures[-1].reason}"
-    if draft.now_ms >= _deadline_ms(draft, deployment):
+    if draft.now_ms >= _deadline_ms(draft, deployment) and not _stands_still(deployment):
         return _stalled_reason(draft, failures)
     return ""
+
+
+def _failed_trial(draft: Draft, failures: tuple[Failure, ...]) -> str:
+    """Why the new instances that have traffic did not stand the trial; "" as long as they do."""
+    if failures:
+        return failures[-1].reason
+    census = take_census(draft)
+    for record in census.fresh:
+        health = draft.observed.health.get(record.id)
+        if record.phase is Phase.READY and record.id in census.failing and health is not None:
+            name = record.id.rpartition("/")[2]
+            return f"{name} became unhealthy: {explained(draft.observed, record.id, health.detail)}"
+    return ""
+
+
+def _stands_still(deployment: Deployment) -> bool:
+    """Whether nothing is meant to progress: it is paused, or a step is being observed."""
+    return deployment.paused_at_ms is not None or deployment.baking_since_ms is not None
 
 
 def _is_hopeless(draft: Draft, failure: Failure) -> bool:

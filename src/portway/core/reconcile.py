@@ -16,10 +16,10 @@ from portway.core.lifecycle import connections_of, is_absent_from_routes, note_w
 from portway.core.observed import Observed
 from portway.core.plan import ApplyRoutes, Plan, StartInstance, StopInstance
 from portway.core.ports import LOOPBACK, Lease, PortPool, PortRefusal, PortRequest
-from portway.core.rollout import plan_rollout
 from portway.core.routes import EndpointState, Route, RouteKey, ServedRoute
 from portway.core.routing import is_routed, project_routes
 from portway.core.state import AppState, Revision
+from portway.core.stepwise import plan_instances
 
 BALANCER_NODE = "balancer"
 
@@ -45,7 +45,7 @@ def reconcile(
     note_what_happened(draft)
     _assign_listeners(draft)
     judge_deployment(draft)
-    plan_rollout(draft)
+    plan_instances(draft)
     _retire(draft)
     judge_deployment(draft)
     _keep_revisions(draft)

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from portway.core.app import Exposure, PortSpec, Protocol
-from portway.core.capacity import Capacity, capacity, replaces_in_place
+from portway.core.app import StrategyKind
+from portway.core.capacity import Capacity, capacity, replaces_in_place, two_sets
 from portway.core.draft import Draft
-from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
+from portway.core.instance import InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
-from portway.core.placement import place
-from portway.core.ports import ANY_ADDRESS, PortRefusal, PortRequest
 from portway.core.routes import EndpointState
 from portway.core.routing import is_failing, project_routes
-from portway.core.state import Revision
-
-BACK_OFF_FIRST_S = 1.0
-BACK_OFF_MAX_S = 60.0
-# An instance that lived so long before it failed is not part of a crash loop.
-CRASH_LOOP_WINDOW_S = 600.0
+from portway.core.starting import may_start, start_instances
+from portway.core.strategy import is_stepwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +89,24 @@ def _routed_ids(draft: Draft) -> frozenset[str] | None:
 def plan_rollout(draft: Draft) -> None:
     """Let go of what is too much or stale, then start what is missing."""
     census = take_census(draft)
-    bounds = _bounds(draft, census.count)
+    bounds = bounds_of(draft, census.count)
     _let_go(draft, census, bounds)
     _start(draft, take_census(draft), bounds)
 
 
-def _bounds(draft: Draft, count: int) -> Capacity:
+def bounds_of(draft: Draft, count: int) -> Capacity:
+    """The App's minimum and maximum; a blue-green has room for both sets whatever the manifest says."""
     if draft.app is None:
         return Capacity(minimum_healthy=0, maximum_live=0)
     nodes = sum(1 for node in draft.observed.nodes if node.available)
     one_at_a_time = replaces_in_place(draft.app, count=count, nodes=nodes)
-    return capacity(count, draft.app.rollout, one_at_a_time=one_at_a_time)
+    bounds = capacity(count, draft.app.rollout, one_at_a_time=one_at_a_time)
+    deployment = draft.state.deployment
+    if deployment is None or not is_stepwise(draft.state):
+        return bounds
+    if deployment.strategy.kind is StrategyKind.BLUE_GREEN:
+        return two_sets(bounds, count, deployment.from_count or 0)
+    return bounds
 
 
 def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
@@ -120,9 +121,9 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
         return
     excess = len(census.serving) - census.count
     leaving = sum(1 for r in census.live if r.phase >= Phase.DRAINING)
-    room = len(census.live) - leaving + _missing(census) - bounds.maximum_live
+    room = len(census.live) - leaving + missing(census) - bounds.maximum_live
     spare = len(census.serving) - bounds.minimum_healthy
-    _drain_stale(draft, census, serving_allowed=max(0, min(spare, max(excess, room))), room=room)
+    drain_stale(draft, census, serving_allowed=max(0, min(spare, max(excess, room))), room=room)
     if not census.stale:
         _drain_failing(draft, census, room=room)
 
@@ -157,7 +158,7 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
         draft.advance(record, Phase.DRAINING, reason=detail, failed=failing)
 
 
-def _drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int) -> None:
+def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int) -> None:
     """Stale ones leave as replacements serve, or to make room where the maximum leaves none.
 
     One that serves nobody is let go first, but only for room: it may be about to recover. Those that
@@ -182,36 +183,33 @@ def _drain_failing(draft: Draft, census: Census, *, room: int) -> None:
         if room <= 0:
             return
         if record.id in census.failing:
-            health = draft.observed.health.get(record.id)
-            detail = f"unhealthy: {health.detail}" if health else "unhealthy"
-            draft.advance(record, Phase.DRAINING, reason=detail, failed=True)
+            drain_failed(draft, record)
             room -= 1
 
 
-def _missing(census: Census) -> int:
+def drain_failed(draft: Draft, record: InstanceRecord) -> None:
+    """Let go of an instance because its check fails."""
+    health = draft.observed.health.get(record.id)
+    detail = f"unhealthy: {health.detail}" if health else "unhealthy"
+    draft.advance(record, Phase.DRAINING, reason=detail, failed=True)
+
+
+def missing(census: Census) -> int:
+    """How many current instances there are too few."""
     return max(0, census.count - len(census.sound) - census.completed)
 
 
 def _start(draft: Draft, census: Census, bounds: Capacity) -> None:
-    wanted = _missing(census)
+    wanted = missing(census)
     target = draft.state.target
     if not wanted or target is None:
         return
-    if draft.state.halted:
-        draft.block(draft.state.halted)
-        return
-    if draft.observed.waiting_for:
-        draft.block(draft.observed.waiting_for)
-        return
-    if _backs_off(draft, target):
-        return
-    allowed = min(wanted, bounds.maximum_live - len(census.live), _batch(draft, census))
-    for _ in range(allowed):
-        if not _start_one(draft, target, census.count):
-            return
+    if may_start(draft, target):
+        room = bounds.maximum_live - len(census.live)
+        start_instances(draft, target, min(wanted, room, batch(draft, census)), count=census.count)
 
 
-def _batch(draft: Draft, census: Census) -> int:
+def batch(draft: Draft, census: Census) -> int:
     """`parallelism` caps how many are on their way at once; `delay_s` keeps batches apart."""
     assert draft.app is not None
     rollout = draft.app.rollout
@@ -225,92 +223,3 @@ def _batch(draft: Draft, census: Census) -> int:
             draft.wake_at(next_at)
             return 0
     return max(0, rollout.parallelism - on_their_way)
-
-
-def _backs_off(draft: Draft, target: Revision) -> bool:
-    """Crash loops slow down: 1 s, 2 s, 4 s ... up to a minute between replacements."""
-    recent = [
-        f
-        for f in draft.state.failures
-        if f.revision == target.id and draft.now_ms - f.at_ms < CRASH_LOOP_WINDOW_S * 1000
-    ]
-    if not recent:
-        return False
-    delay_s = min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(16, len(recent) - 1))
-    next_at = recent[-1].at_ms + int(delay_s * 1000)
-    if draft.now_ms >= next_at:
-        return False
-    wait_s = (next_at - draft.now_ms) / 1000
-    draft.block(f"the next try is in {wait_s:.0f} s, after: {recent[-1].reason}")
-    draft.wake_at(next_at)
-    return True
-
-
-def _start_one(draft: Draft, target: Revision, count: int) -> bool:
-    node = _choose_node(draft)
-    if node is None:
-        draft.block("no node is available to run on")
-        return False
-    slot = _free_slot(draft, target, count)
-    leases = draft.host_pool.propose(
-        node,
-        [_request(draft, spec, slot, node) for spec in target.app.ports],
-        now_ms=draft.now_ms,
-        occupied=draft.observed.occupied,
-        pending=draft.taken,
-    )
-    if isinstance(leases, PortRefusal):
-        draft.block(leases.reason)
-        draft.wake_at(draft.now_ms + 1000)
-        return False
-    serial = draft.state.next_serial
-    identity = InstanceIdentity(
-        id=instance_id(draft.state.app_id, slot=slot, serial=serial),
-        app_id=draft.state.app_id,
-        slot=slot,
-        serial=serial,
-        revision=target.id,
-        release=target.release,
-        node=node,
-        leases=leases,
-    )
-    draft.add(InstanceRecord(identity=identity, planned_at_ms=draft.now_ms))
-    return True
-
-
-def _choose_node(draft: Draft) -> str | None:
-    mine: dict[str, int] = {}
-    for record in draft.state.live:
-        mine[record.identity.node] = mine.get(record.identity.node, 0) + 1
-    return place(draft.observed.nodes, app_instances=mine, all_instances=draft.observed.node_load)
-
-
-def _free_slot(draft: Draft, target: Revision, count: int) -> int:
-    filled = {
-        r.identity.slot
-        for r in draft.state.live
-        if r.identity.revision == target.id
-        and r.phase < Phase.DRAINING
-        and not is_failing(draft.observed, r.id)
-    }
-    return next((slot for slot in range(1, count + 1) if slot not in filled), count)
-
-
-def _request(draft: Draft, spec: PortSpec, slot: int, node: str) -> PortRequest:
-    """Sticky: the slot asks for the host port it had last on that node."""
-    previous = [
-        lease.host_port
-        for r in draft.state.instances
-        if r.identity.slot == slot and r.identity.node == node
-        for lease in r.identity.leases
-        if lease.port_name == spec.name
-    ]
-    published = ANY_ADDRESS if spec.exposure is Exposure.HOST else draft.observed.publish_address
-    return PortRequest(
-        port_name=spec.name,
-        protocol=Protocol(spec.protocol),
-        container_port=spec.container_port,
-        host_port=spec.host_port,
-        preferred=previous[-1] if previous else None,
-        address=(spec.address or published) if spec.exposure is Exposure.HOST else published,
-    )

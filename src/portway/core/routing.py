@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from portway.core.app import App, Exposure, PortSpec, Protocol
 from portway.core.health import HealthStatus
@@ -11,6 +12,7 @@ from portway.core.observed import Observed
 from portway.core.ports import LOOPBACK
 from portway.core.routes import Endpoint, EndpointState, Route, RouteKey
 from portway.core.state import AppState
+from portway.core.strategy import standby_ids
 
 
 def is_routed(spec: PortSpec) -> bool:
@@ -88,12 +90,16 @@ def _endpoints(
 ) -> tuple[Endpoint, ...]:
     instances = observed.instances or {}
     failing = failing_ids(state, observed)
+    usable = [r for r in state.live if r.id in instances and r.id not in failing]
+    standby = standby_ids(state, usable)
     endpoints: list[Endpoint] = []
     for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial)):
         seen = instances.get(record.id)
         if seen is None or record.id in failing or slot not in (None, record.identity.slot):
             continue
         endpoint = _endpoint(state, record, seen, key)
+        if endpoint is not None and record.id in standby:
+            endpoint = replace(endpoint, state=EndpointState.DRAINING)
         if endpoint is not None:
             endpoints.append(endpoint)
     return tuple(endpoints)

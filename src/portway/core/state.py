@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from portway.core.app import App
+from portway.core.app import App, Strategy
 from portway.core.instance import InstanceRecord, Phase
 
 
@@ -40,7 +40,9 @@ class Deployment:
     """The change of one App from one revision (or count) to another, with its progress.
 
     `id` is shared by every App of one promotion, `release` is what that promotion brings.
-    `from_app`: the spec before, where the revision stays and its spec changes in place.
+    `from_app`: the spec before, where the revision stays and its spec changes in place. `strategy` is
+    fixed when it begins; `step`: how many of its steps are behind it; `baking_since_ms`: since when all
+    of the present step serves.
     """
 
     id: str
@@ -52,8 +54,12 @@ class Deployment:
     status: DeploymentStatus = DeploymentStatus.RUNNING
     started_at_ms: int
     ended_at_ms: int | None = None
-    progressed_at_ms: int  # when an instance last became ready
+    progressed_at_ms: int  # when an instance last became ready, or a step was done
     reason: str = ""
+    strategy: Strategy = Strategy()
+    step: int = 0
+    baking_since_ms: int | None = None
+    paused_at_ms: int | None = None  # nothing starts and nothing leaves until it is resumed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

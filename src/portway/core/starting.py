@@ -1,0 +1,134 @@
+"""Start instances of a revision: whether now, on which node, in which slot, with which host ports."""
+
+from __future__ import annotations
+
+from portway.core.app import Exposure, PortSpec, Protocol
+from portway.core.draft import Draft
+from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
+from portway.core.placement import place
+from portway.core.ports import ANY_ADDRESS, PortRefusal, PortRequest
+from portway.core.routing import is_failing
+from portway.core.state import AppState, Failure, Revision
+
+BACK_OFF_FIRST_S = 1.0
+BACK_OFF_MAX_S = 60.0
+# An instance that lived so long before it failed is not part of a crash loop.
+CRASH_LOOP_WINDOW_S = 600.0
+CRASH_LOOP_FAILURES = 3
+
+
+def may_start(draft: Draft, revision: Revision) -> bool:
+    """Whether anything may start now; where not, the plan says why."""
+    if draft.state.halted:
+        draft.block(draft.state.halted)
+        return False
+    if draft.observed.waiting_for:
+        draft.block(draft.observed.waiting_for)
+        return False
+    return not _backs_off(draft, revision)
+
+
+def start_instances(draft: Draft, revision: Revision, number: int, *, count: int) -> None:
+    """Decide on so many new instances of the revision, as far as nodes and ports allow."""
+    for _ in range(number):
+        if not _start_one(draft, revision, count):
+            return
+
+
+def recent_failures(state: AppState, revision: str, *, now_ms: int) -> tuple[Failure, ...]:
+    """The failures of a revision that its back-off counts."""
+    since_ms = now_ms - int(CRASH_LOOP_WINDOW_S * 1000)
+    return tuple(f for f in state.failures if f.revision == revision and f.at_ms > since_ms)
+
+
+def is_crash_looping(state: AppState, *, now_ms: int) -> bool:
+    """Whether instances of what should run die again and again."""
+    if state.target is None:
+        return False
+    return len(recent_failures(state, state.target.id, now_ms=now_ms)) >= CRASH_LOOP_FAILURES
+
+
+def _backs_off(draft: Draft, target: Revision) -> bool:
+    """Crash loops slow down: 1 s, 2 s, 4 s ... up to a minute between replacements."""
+    recent = recent_failures(draft.state, target.id, now_ms=draft.now_ms)
+    if not recent:
+        return False
+    delay_s = min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(16, len(recent) - 1))
+    next_at = recent[-1].at_ms + int(delay_s * 1000)
+    if draft.now_ms >= next_at:
+        return False
+    wait_s = (next_at - draft.now_ms) / 1000
+    loop = "crash looping: " if len(recent) >= CRASH_LOOP_FAILURES else ""
+    draft.block(f"{loop}the next try is in {wait_s:.0f} s, after: {recent[-1].reason}")
+    draft.wake_at(next_at)
+    return True
+
+
+def _start_one(draft: Draft, target: Revision, count: int) -> bool:
+    node = _choose_node(draft)
+    if node is None:
+        draft.block("no node is available to run on")
+        return False
+    slot = _free_slot(draft, target, count)
+    leases = draft.host_pool.propose(
+        node,
+        [_request(draft, spec, slot, node) for spec in target.app.ports],
+        now_ms=draft.now_ms,
+        occupied=draft.observed.occupied,
+        pending=draft.taken,
+    )
+    if isinstance(leases, PortRefusal):
+        draft.block(leases.reason)
+        draft.wake_at(draft.now_ms + 1000)
+        return False
+    serial = draft.state.next_serial
+    identity = InstanceIdentity(
+        id=instance_id(draft.state.app_id, slot=slot, serial=serial),
+        app_id=draft.state.app_id,
+        slot=slot,
+        serial=serial,
+        revision=target.id,
+        release=target.release,
+        node=node,
+        leases=leases,
+    )
+    draft.add(InstanceRecord(identity=identity, planned_at_ms=draft.now_ms))
+    return True
+
+
+def _choose_node(draft: Draft) -> str | None:
+    mine: dict[str, int] = {}
+    for record in draft.state.live:
+        mine[record.identity.node] = mine.get(record.identity.node, 0) + 1
+    return place(draft.observed.nodes, app_instances=mine, all_instances=draft.observed.node_load)
+
+
+def _free_slot(draft: Draft, target: Revision, count: int) -> int:
+    filled = {
+        r.identity.slot
+        for r in draft.state.live
+        if r.identity.revision == target.id
+        and r.phase < Phase.DRAINING
+        and not is_failing(draft.observed, r.id)
+    }
+    return next((slot for slot in range(1, count + 1) if slot not in filled), count)
+
+
+def _request(draft: Draft, spec: PortSpec, slot: int, node: str) -> PortRequest:
+    """Sticky: the slot asks for the host port it had last on that node."""
+    previous = [
+        lease.host_port
+        for r in draft.state.instances
+        if r.identity.slot == slot and r.identity.node == node
+        for lease in r.identity.leases
+        if lease.port_name == spec.name
+    ]
+    published = ANY_ADDRESS if spec.exposure is Exposure.HOST else draft.observed.publish_address
+    return PortRequest(
+        port_name=spec.name,
+        protocol=Protocol(spec.protocol),
+        container_port=spec.container_port,
+        host_port=spec.host_port,
+        preferred=previous[-1] if previous else None,
+        address=(spec.address or published) if spec.exposure is Exposure.HOST else published,
+    )
