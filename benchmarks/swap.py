@@ -1,0 +1,157 @@
+"""One release replaced by another under 200 requests a second: portway, docker-compose and a Swarm service update.
+
+    .venv/bin/python benchmarks/swap.py [--quick]
+
+Each tool is driven by its own command line and changes one environment variable of two instances (compose: of one,
+since it cannot publish a port twice). The clock runs from the command to its end; every request meanwhile is counted.
+The containers end at once on SIGTERM and answer 20 ms after their start. Rivals that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from measure import Figure, arguments, report, seconds
+from rig import IMAGE, Prober, Result, free_port, image, portway, run
+from rig import wait_until_it_answers as answered
+
+Swap = Callable[[int], object]
+
+OURS = """services:
+  web:
+    image: {image}
+    environment: {{NTH: "{nth}"}}
+    ports: ["{listener}:80"]
+    deploy: {{replicas: 2}}
+"""
+COMPOSE = """version: "3"
+services:
+  web:
+    image: {image}
+    environment: {{NTH: "{nth}"}}
+    ports: ["{listener}:80"]
+"""
+
+
+def main() -> int:
+    """Run it and print the table."""
+    options = arguments(__doc__, rate=200.0)
+    runs = 3 if options.quick else 10
+    figures: list[Figure] = []
+    with image():
+        ours, result = swapped(portway_swaps, runs, options.rate)
+        for name, rival in rivals():
+            theirs, lost = swapped(rival, 2 if options.quick else 5, options.rate)
+            figures.append(compared(name, ours, theirs, lost))
+    median_s = statistics.median(ours)
+    figures[:0] = [
+        Figure(name="swap of a release", ours=seconds(median_s), value=median_s, aim=1.0, unit="s"),
+        Figure(
+            name=f"requests failed in {runs} swaps",
+            ours=f"{len(result.failures)} of {result.total}",
+            value=len(result.failures),
+            aim=0,
+        ),
+    ]
+    return report(figures, options)
+
+
+def compared(name: str, ours: list[float], theirs: list[float], lost: Result) -> Figure:
+    """What a rival took and lost."""
+    median_s = statistics.median(theirs)
+    return Figure(
+        name=f"swap, {name}",
+        ours=seconds(statistics.median(ours)),
+        value=statistics.median(ours) / median_s,
+        rival=f"{name}: {seconds(median_s)}, {len(lost.failures)} of {lost.total} failed",
+        unit="x",
+    )
+
+
+def rivals() -> Iterator[tuple[str, Callable[[int], object]]]:
+    """Those that are installed."""
+    if shutil.which("docker-compose"):
+        yield "docker-compose", compose_swaps
+    yield "Swarm", swarm_swaps
+
+
+def swapped(rig: Callable[[int], object], runs: int, rate: float) -> tuple[list[float], Result]:
+    """How long each swap took, and what the clients saw."""
+    listener = free_port()
+    took: list[float] = []
+    with rig(listener) as swap:  # type: ignore[attr-defined]
+        swap(0)
+        answered("127.0.0.1", listener)
+        with Prober(f"http://127.0.0.1:{listener}/", rate_per_s=rate, timeout_s=5) as prober:
+            for nth in range(1, runs + 1):
+                began = time.perf_counter()
+                swap(nth)
+                took.append(time.perf_counter() - began)
+    return took, prober.result
+
+
+@contextmanager
+def portway_swaps(listener: int) -> Iterator[Swap]:
+    """`portway deploy`."""
+    with portway() as machine:
+
+        def swap(nth: int) -> None:
+            machine.manifest(OURS.format(image=IMAGE, listener=listener, nth=nth))
+            machine.ok("deploy")
+
+        yield swap
+
+
+@contextmanager
+def compose_swaps(listener: int) -> Iterator[Swap]:
+    """`docker-compose up -d`."""
+    with tempfile.TemporaryDirectory(prefix="compose") as directory:
+        path = Path(directory) / "docker-compose.yml"
+
+        def swap(nth: int) -> None:
+            path.write_text(COMPOSE.format(image=IMAGE, listener=listener, nth=nth))
+            run("docker-compose", "-f", str(path), "up", "-d")
+
+        yield swap
+        run("docker-compose", "-f", str(path), "down", "-t", "1")
+
+
+@contextmanager
+def swarm_swaps(listener: int) -> Iterator[Swap]:
+    """`docker service update`, the new task started first."""
+    name = f"bench{os.getpid()}"
+    with ExitStack() as undo:
+        undo.callback(subprocess.run, ["docker", "network", "rm", "docker_gwbridge"], check=False, capture_output=True)  # fmt: skip
+        run("docker", "swarm", "init", "--advertise-addr", "127.0.0.1")
+        undo.callback(run, "docker", "swarm", "leave", "--force")
+
+        def swap(nth: int) -> None:
+            if nth == 0:
+                run("docker", "service", "create", "--name", name, "--replicas", "2", "--no-resolve-image",
+                    "--publish", f"{listener}:80", "--update-order", "start-first", "--update-monitor", "100ms", IMAGE)  # fmt: skip
+            else:
+                run(
+                    "docker",
+                    "service",
+                    "update",
+                    "--env-add",
+                    f"NTH={nth}",
+                    "--no-resolve-image",
+                    name,
+                )
+
+        yield swap
+        run("docker", "service", "rm", name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
