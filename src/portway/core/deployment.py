@@ -47,7 +47,8 @@ def _is_done(draft: Draft) -> bool:
 
 def _failure_reason(draft: Draft, deployment: Deployment) -> str:
     failures = deployment_failures(draft.state, deployment)
-    if is_strict(draft.state) and (trial := _failed_trial(draft, failures)):
+    on_trial = tuple(f for f in failures if f.at_ms >= (deployment.step_began_ms or 0))
+    if is_strict(draft.state) and (trial := _failed_trial(draft, on_trial)):
         return trial
     threshold = failure_threshold(draft.state.count)
     hopeless = [f for f in failures if _is_hopeless(draft, f)]

@@ -41,8 +41,8 @@ class Deployment:
 
     `id` is shared by every App of one promotion, `release` is what that promotion brings.
     `from_app`: the spec before, where the revision stays and its spec changes in place. `strategy` is
-    fixed when it begins; `step`: how many of its steps are behind it; `baking_since_ms`: since when all
-    of the present step serves.
+    fixed when it begins; `step`: how many of its steps are behind it, `step_began_ms`: when the present
+    one began; `baking_since_ms`: since when all of it serves.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Deployment:
     reason: str = ""
     strategy: Strategy = Strategy()
     step: int = 0
+    step_began_ms: int | None = None
     baking_since_ms: int | None = None
     paused_at_ms: int | None = None  # nothing starts and nothing leaves until it is resumed
 

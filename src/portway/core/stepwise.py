@@ -49,7 +49,11 @@ def _advance_step(draft: Draft) -> None:
     wanted = steps_of(draft.state)[deployment.step]
     if is_prepared_unseen(draft.state):
         ready = sum(1 for r in census.sound if r.phase is Phase.READY)
-        if ready + census.completed >= wanted:
+        if any(failure.at_ms >= draft.now_ms for failure in draft.state.failures):
+            draft.wake_at(
+                draft.now_ms
+            )  # a failure from before the switch must not count as one after it
+        elif ready + census.completed >= wanted:
             _switch(draft, deployment, wanted)
         return
     serving = sum(1 for r in census.fresh if r.id in census.serving) + census.completed

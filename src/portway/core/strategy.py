@@ -121,7 +121,11 @@ def resumed(deployment: Deployment, *, now_ms: int) -> Deployment:
 def stepped(deployment: Deployment, *, now_ms: int) -> Deployment:
     """The deployment with its present step behind it."""
     return replace(
-        deployment, step=deployment.step + 1, baking_since_ms=None, progressed_at_ms=now_ms
+        deployment,
+        step=deployment.step + 1,
+        step_began_ms=now_ms,
+        baking_since_ms=None,
+        progressed_at_ms=now_ms,
     )
 
 
