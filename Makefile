@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Where it is set, every command and every test would compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim lock
+.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim bench bench-quick lock
 .DEFAULT_GOAL := help
 
 help:  ## Show this
@@ -53,6 +53,12 @@ format: setup-python  ## Format and mend what a tool can mend
 
 sim: setup-python  ## Seeded histories of the planner (SEEDS=N)
 	@SEEDS=$(SEEDS) $(BIN)/pytest -q -n 2 tests/simulation
+
+bench: setup  ## Every benchmark, into docs/benchmarks.md (a quarter of an hour)
+	@$(BIN)/python benchmarks --write docs/benchmarks.md
+
+bench-quick: setup  ## A minute's worth of benchmarks; fails where an aim is missed
+	@$(BIN)/python benchmarks --quick
 
 lock: setup-python  ## Choose the newest versions and write their hashes
 	@scripts/lock.sh

@@ -8,9 +8,11 @@ leased; "cooling" lets every freed port rest before it comes round again; "batch
 
 from __future__ import annotations
 
-import argparse
+import sys
 import time
 from collections.abc import Callable
+
+from measure import Figure, arguments, report
 
 from portway.core.app import Protocol
 from portway.core.ports import Lease, PortPool, PortRange, PortRefusal, PortRequest
@@ -38,10 +40,10 @@ def churn(*, live: int, hold_down_ms: int, batch: int, count: int) -> float:
     for _ in range(live):
         lease(pool, [request()], 0)
     requests = [request(f"p{number}") for number in range(batch)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     for now_ms in range(count // batch):
         pool.free(lease(pool, requests, now_ms), now_ms=now_ms)
-    return time.perf_counter() - begin
+    return time.process_time() - begin
 
 
 CASES: dict[str, Callable[[int], float]] = {
@@ -52,15 +54,23 @@ CASES: dict[str, Callable[[int], float]] = {
 }
 
 
-def main() -> None:
-    """Print a line a case: leases a second and how that compares with the aim."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--leases", type=int, default=100_000, help="how many in each case")
-    count = parser.parse_args().leases
+def main() -> int:
+    """Print the table: leases a second in each case, and how that compares with the aim."""
+    options = arguments(__doc__, leases=100_000)
+    figures: list[Figure] = []
     for name, run in CASES.items():
-        per_s = count / min(run(count) for _ in range(3))
-        print(f"{name:<8} {per_s:>10,.0f} leases/s   {per_s / AIM_PER_S:.2f} x the aim")
+        per_s = options.leases / min(run(options.leases) for _ in range(3))
+        figures.append(
+            Figure(
+                name=f"leases/s, {name}",
+                ours=f"{per_s:,.0f}",
+                value=per_s,
+                aim=AIM_PER_S,
+                more_is_better=True,
+            )
+        )
+    return report(figures, options)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
