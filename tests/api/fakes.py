@@ -23,6 +23,7 @@ from portway.controller.views import (
     ReleaseView,
     ServerView,
     StackView,
+    StrategyRequest,
 )
 from portway.core.app import Build
 from portway.core.errors import ManifestError, Problem, RequestError
@@ -139,6 +140,10 @@ class FakeOperations:
             started_at_ms=1,
         )
 
+    async def metrics(self) -> str:
+        self._called("metrics")
+        return "portway_build_info 1\n"
+
     async def stacks(self) -> tuple[StackView, ...]:
         self._called("stacks")
         return (await self.stack("httpd"),)
@@ -197,24 +202,43 @@ class FakeOperations:
         self._called("release", stack, release_id=release_id)
         return self._release(id=release_id, manifest="services: {}")
 
-    async def promote(self, stack: str, release_id: str, *, force: bool = False) -> PromotionView:
-        self._called("promote", stack, release_id=release_id, force=force)
+    async def promote(
+        self,
+        stack: str,
+        release_id: str,
+        *,
+        force: bool = False,
+        strategy: StrategyRequest | None = None,
+    ) -> PromotionView:
+        self._called("promote", stack, release_id=release_id, force=force, **_given(strategy))
         return self._promotion(release_id)
 
-    async def rollback(self, stack: str, *, to: str = "") -> PromotionView:
-        self._called("rollback", stack, to=to)
+    async def rollback(
+        self, stack: str, *, to: str = "", strategy: StrategyRequest | None = None
+    ) -> PromotionView:
+        self._called("rollback", stack, to=to, **_given(strategy))
         return self._promotion(to or "RBEFORE")
 
     async def cancel(self, stack: str) -> PromotionView:
         self._called("cancel", stack)
         return self._promotion()
 
+    async def pause(self, stack: str) -> PromotionView:
+        self._called("pause", stack)
+        return self._promotion()
+
+    async def resume(self, stack: str) -> PromotionView:
+        self._called("resume", stack)
+        return self._promotion()
+
     async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView:
         self._called("scale", stack, counts=dict(counts))
         return self._promotion()
 
-    async def restart(self, stack: str, app: str = "") -> PromotionView:
-        self._called("restart", stack, app=app)
+    async def restart(
+        self, stack: str, app: str = "", *, strategy: StrategyRequest | None = None
+    ) -> PromotionView:
+        self._called("restart", stack, app=app, **_given(strategy))
         return self._promotion()
 
     async def instances(self, stack: str = "") -> tuple[InstanceView, ...]:
@@ -401,3 +425,7 @@ class FakeOperations:
     async def request_shutdown(self) -> None:
         self._called("request_shutdown")
         self.shutdown_requested.set()
+
+
+def _given(strategy: StrategyRequest | None) -> dict[str, object]:
+    return {"strategy": strategy} if strategy is not None else {}

@@ -21,6 +21,7 @@ from portway.controller.views import (
     ReleaseView,
     ServerView,
     StackView,
+    StrategyRequest,
 )
 from portway.core.app import Build
 from portway.core.events import Event
@@ -32,6 +33,10 @@ class Operations(Protocol):
     """Everything the CLI and the APIs can do."""
 
     async def server(self) -> ServerView: ...
+
+    async def metrics(self) -> str:
+        """The page for Prometheus."""
+        ...
 
     async def stacks(self) -> tuple[StackView, ...]: ...
     async def stack(self, name: str) -> StackView: ...
@@ -46,12 +51,21 @@ class Operations(Protocol):
 
     async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]: ...
     async def release(self, stack: str, release_id: str) -> ReleaseView: ...
-    async def promote(self, stack: str, release_id: str, *, force: bool = False) -> PromotionView:
+    async def promote(
+        self,
+        stack: str,
+        release_id: str,
+        *,
+        force: bool = False,
+        strategy: StrategyRequest | None = None,
+    ) -> PromotionView:
         """Deploy a release. 409 while another deployment of the stack runs (unless it is the failed or same one);
         `force`: replace instances even where nothing changed."""
         ...
 
-    async def rollback(self, stack: str, *, to: str = "") -> PromotionView:
+    async def rollback(
+        self, stack: str, *, to: str = "", strategy: StrategyRequest | None = None
+    ) -> PromotionView:
         """Promote the release before the active one, or `to`."""
         ...
 
@@ -59,8 +73,18 @@ class Operations(Protocol):
         """Stop running deployments and return to what ran before."""
         ...
 
+    async def pause(self, stack: str) -> PromotionView:
+        """Have running deployments stand still: nothing starts and nothing leaves, but what fails is replaced."""
+        ...
+
+    async def resume(self, stack: str) -> PromotionView:
+        """Go on with what was paused; else with what holds at a step."""
+        ...
+
     async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView: ...
-    async def restart(self, stack: str, app: str = "") -> PromotionView:
+    async def restart(
+        self, stack: str, app: str = "", *, strategy: StrategyRequest | None = None
+    ) -> PromotionView:
         """Replace every instance, rolling, with the same release."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import portway
@@ -15,6 +15,7 @@ from portway.controller.diagnosing import Diagnoses
 from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.controller.loop import Controller
+from portway.controller.pausing import paused_states, resumed_states
 from portway.controller.planning import plan_release
 from portway.controller.port_checks import ChecksPorts
 from portway.controller.present import (
@@ -32,6 +33,7 @@ from portway.controller.releasing import (
 )
 from portway.controller.sessions import Sessions
 from portway.controller.settle import gone_back, let_go, scales_of, undrained
+from portway.controller.strategies import check_request, strategy_notes, with_strategy
 from portway.controller.views import (
     InstanceView,
     PlanView,
@@ -39,6 +41,7 @@ from portway.controller.views import (
     ReleaseRequest,
     ReleaseView,
     ServerView,
+    StrategyRequest,
 )
 from portway.core.app import App, Build, Protocol
 from portway.core.errors import EngineError, RequestError
@@ -46,6 +49,7 @@ from portway.core.events import Event
 from portway.core.instance import Phase
 from portway.core.stack import Release, Stack, release_id
 from portway.core.state import AppState, DeploymentStatus, Revision
+from portway.core.strategy import is_paused
 from portway.engines.base import Progress
 from portway.store.base import Batch
 
@@ -151,13 +155,24 @@ class PortwayOperations(
             pull_ms=max(0, request.pull_ms),
         )
 
-    async def promote(self, stack: str, release_id: str, *, force: bool = False) -> PromotionView:
+    async def promote(
+        self,
+        stack: str,
+        release_id: str,
+        *,
+        force: bool = False,
+        strategy: StrategyRequest | None = None,
+    ) -> PromotionView:
         release = await self._find_release(stack, release_id)
         async with self.controller.changing() as world:
-            return await self._promote(find_stack(world, stack), release, force=force)
+            known = find_stack(world, stack)
+            return await self._promote(known, release, force=force, strategy=strategy)
 
-    async def _promote(self, stack: Stack, release: Release, *, force: bool) -> PromotionView:
+    async def _promote(
+        self, stack: Stack, release: Release, *, force: bool, strategy: StrategyRequest | None
+    ) -> PromotionView:
         world = self.controller.world
+        check_request(strategy)
         self._refuse_second_deployment(stack, instead=release.id)
         check_listeners(world, stack.name, release.apps)
         await self._check_ports(stack.name, release.apps)
@@ -168,6 +183,7 @@ class PortwayOperations(
             deployment_id="D" + random_letters(),
             now_ms=self._now_ms,
             force=force,
+            asked=strategy,
         )
         promoting = replace(stack, promoting=release.id, scales=promotion.scales)
         event = self._event(
@@ -182,10 +198,15 @@ class PortwayOperations(
         for state in promotion.states:  # what kept the last release from running is not this one's
             world.blocked.pop(state.app_id, None)
         await self.controller.settle(stack.name)
-        return self._after(stack.name, release.id, promotion, sequence)
+        return self._after(stack.name, release.id, promotion, sequence, strategy)
 
     def _after(
-        self, stack: str, release: str, promotion: Promotion, sequence: int
+        self,
+        stack: str,
+        release: str,
+        promotion: Promotion,
+        sequence: int,
+        strategy: StrategyRequest | None,
     ) -> PromotionView:
         return self._promotion(
             stack,
@@ -194,12 +215,20 @@ class PortwayOperations(
             unchanged=promotion.unchanged,
             removed=promotion.leaving,
             sequence=sequence,
+            strategy=strategy,
         )
 
     def _refuse_second_deployment(self, stack: Stack, *, instead: str = "") -> None:
         if stack.deleting:
             raise RequestError(f"{stack.name} is being deleted", http_status=409)
         if stack.promoting is not None:
+            if any(is_paused(s) for s in self.controller.world.of_stack(stack.name)):
+                raise RequestError(
+                    f"the deployment of {stack.name} is paused: release {stack.promoting}",
+                    hint=f"Go on with `portway resume -a {stack.name}`, or go back with "
+                    f"`portway abort -a {stack.name}`.",
+                    http_status=409,
+                )
             then = f" Then `portway promote {instead} -a {stack.name}` deploys this one."
             raise RequestError(
                 f"another deployment of {stack.name} is under way: release {stack.promoting}",
@@ -208,11 +237,14 @@ class PortwayOperations(
                 http_status=409,
             )
 
-    async def rollback(self, stack: str, *, to: str = "") -> PromotionView:
+    async def rollback(
+        self, stack: str, *, to: str = "", strategy: StrategyRequest | None = None
+    ) -> PromotionView:
         known = find_stack(self.controller.world, stack)
         release = await self._find_release(stack, to or await self._previous(known))
         async with self.controller.changing() as world:
-            return await self._promote(find_stack(world, stack), release, force=False)
+            known = find_stack(world, stack)
+            return await self._promote(known, release, force=False, strategy=strategy)
 
     async def _previous(self, stack: Stack) -> str:
         """The last release that ran before the active one was made; never one that failed."""
@@ -260,6 +292,25 @@ class PortwayOperations(
             stack, known.active_release or "", changed=changed, sequence=sequence
         )
 
+    async def pause(self, stack: str) -> PromotionView:
+        return await self._change_pace(stack, paused_states, "release.paused", "paused")
+
+    async def resume(self, stack: str) -> PromotionView:
+        return await self._change_pace(stack, resumed_states, "release.resumed", "resumed")
+
+    async def _change_pace(
+        self, stack: str, change: Callable[..., tuple[AppState, ...]], kind: str, word: str
+    ) -> PromotionView:
+        async with self.controller.changing() as world:
+            known = find_stack(world, stack)
+            after = change(known, world.of_stack(stack), now_ms=self._now_ms)
+            release = known.promoting or known.active_release or ""
+            message = f"the deployment of {known.promoting or stack} was {word}"
+            event = self._event(kind, message, stack=stack, release=release)
+            sequence = await self._save(Batch(apps=after, events=(event,)))
+        names = tuple(s.app_id.rpartition("/")[2] for s in after)
+        return self._promotion(stack, release, changed=names, sequence=sequence)
+
     async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView:
         async with self.controller.changing() as world:
             known = find_stack(world, stack)
@@ -296,17 +347,25 @@ class PortwayOperations(
             now_ms=self._now_ms,
         )
 
-    async def restart(self, stack: str, app: str = "") -> PromotionView:
+    async def restart(
+        self, stack: str, app: str = "", *, strategy: StrategyRequest | None = None
+    ) -> PromotionView:
+        check_request(strategy)
         async with self.controller.changing() as world:
             known = find_stack(world, stack)
             self._refuse_second_deployment(known)
             states = [find_app(world, stack, app)] if app else list(world.of_stack(stack))
             deployment_id = "D" + random_letters()
-            again = tuple(self._restarted(s, deployment_id) for s in states if s.target)
+            again = tuple(
+                with_strategy(s, self._restarted(s, deployment_id), strategy)
+                for s in states
+                if s.target
+            )
             names = tuple(s.app_id.rpartition("/")[2] for s in again)
             event = self._event("app.restarted", f"restarting {', '.join(names)}", stack=stack)
             sequence = await self._save(Batch(apps=again, events=(event,)))
-        return self._promotion(stack, known.active_release or "", changed=names, sequence=sequence)
+        release = known.active_release or ""
+        return self._promotion(stack, release, changed=names, sequence=sequence, strategy=strategy)
 
     def _restarted(self, state: AppState, deployment_id: str) -> AppState:
         assert state.target is not None
@@ -385,6 +444,7 @@ class PortwayOperations(
         unchanged: Sequence[str] = (),
         removed: Sequence[str] = (),
         sequence: int = 0,
+        strategy: StrategyRequest | None = None,
     ) -> PromotionView:
         world = self.controller.world
         states = [
@@ -397,7 +457,10 @@ class PortwayOperations(
             deployments=tuple(d for d in deployments if d is not None),
             unchanged=tuple(unchanged),
             removed=tuple(removed),
-            notes=tuple(note for state in states for note in _udp_notes(state)),
+            notes=(
+                *strategy_notes(states, strategy),
+                *(note for state in states for note in _udp_notes(state)),
+            ),
             sequence=sequence,
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from portway.controller.strategies import with_strategy
+from portway.controller.views import StrategyRequest
 from portway.core.app import App, ListenerSpec, PortSpec, Rollout
 from portway.core.stack import Release, Stack
 from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
@@ -31,6 +33,7 @@ def promote_states(
     deployment_id: str,
     now_ms: int,
     force: bool = False,
+    asked: StrategyRequest | None = None,
 ) -> Promotion:
     """Aim every App of the stack at the release.
 
@@ -49,6 +52,7 @@ def promote_states(
         after = _aimed(
             before, app, release, count, deployment_id=deployment_id, now_ms=now_ms, force=force
         )
+        after = with_strategy(before, after, asked)
         results.append(after)
         (changed if _moves(before, after) else unchanged).append(app.name)
     leaving = [s for name, s in existing.items() if name not in named and s.target is not None]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from portway.core.receipt import Receipt
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseRequest:
@@ -22,6 +24,8 @@ class ReleaseRequest:
     images: Mapping[str, str] = field(default_factory=dict)
     profiles: tuple[str, ...] = ()
     description: str = ""
+    build_ms: int = 0  # what building and pulling the images took, for the receipt
+    pull_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +40,31 @@ class ReleaseView:
     description: str = ""
     manifest_name: str = ""
     manifest: str = ""  # only in `release info`
+    receipts: tuple[Receipt, ...] = ()  # of its deployments, oldest first; only in `release info`
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyRequest:
+    """How to deploy, instead of what the manifest says; what is left out stays as it says.
+
+    `strategy`: rolling, canary or blue-green. `canary`: its steps, "5%,25%,50%". `bake_s`: how long each
+    step is observed. `hold`: each step waits for `resume` instead.
+    """
+
+    strategy: str = ""
+    canary: str = ""
+    bake_s: float | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
-    """The progress of one App's deployment. `status`: running, done, failed, cancelled."""
+    """The progress of one App's deployment. `status`: running, done, failed, cancelled.
+
+    `stage` is what the step is doing: starting, baking, holding, or "" when there are no steps (left).
+    `step_wanted`: how many new instances the step has. `bake_ends_at_ms`: until when it is observed.
+    """
 
     id: str
     app: str
@@ -54,6 +77,13 @@ class DeploymentView:
     old: int  # instances of other revisions still there
     started_at_ms: int
     ended_at_ms: int | None = None
+    strategy: str = "rolling"
+    step: int = 0  # the present one, from 1; 0 when there are none
+    steps: int = 0
+    step_wanted: int = 0
+    stage: str = ""
+    bake_ends_at_ms: int | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +235,34 @@ class CertificateView:
     expires_at_ms: int
     fingerprint: str
     self_signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLine:
+    """One request that the balancer served, as the access log keeps it. `time` is when it ended.
+
+    `path` is without its query. `ending` is HAProxy's termination state; `failure` says it in words, "" when it went well.
+    """
+
+    time: str
+    stack: str
+    app: str
+    instance: str
+    protocol: str  # http or tcp
+    request_id: str
+    client: str
+    method: str
+    path: str
+    status: int
+    bytes_in: int
+    bytes_out: int
+    queue_ms: int | None
+    connect_ms: int | None
+    response_ms: float | None
+    total_ms: float
+    retries: int
+    ending: str
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

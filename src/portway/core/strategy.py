@@ -13,6 +13,7 @@ from portway.core.instance import InstanceRecord, Phase
 from portway.core.state import AppState, Deployment, DeploymentStatus
 
 STEPS_MAX = 20
+BAKE_MAX_S = 86_400.0
 _TAKEN_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from portway.core.app import Resources, Restart, Rollout, Volume, VolumeKind
 from portway.manifests.compose_labels import Labels
+from portway.manifests.compose_strategy import strategy_of
 from portway.manifests.compose_values import duration_of, ignore, size_of
 from portway.manifests.tree import (
     Fields,
@@ -89,7 +90,7 @@ def rollout_of(
     )
     if update is not None:
         rollout = _updated(rollout, update, count=1 if count is None else count)
-    return _labelled(rollout, labels)
+    return replace(_labelled(rollout, labels), strategy=strategy_of(labels))
 
 
 def chooses_order(deploy: Fields | None, labels: Labels) -> bool:

@@ -20,7 +20,8 @@ _PORTWAY_PORT_SUFFIXES = (*_PORT_SUFFIXES, "balance", "sticky", "slow-start")
 _SUFFIXES = (
     "health.path", "health.port", "health.timeout", "health.interval",
     "health.threshold.healthy", "health.threshold.unhealthy", "idle.timeout", "draining.timeout",
-    "deployment.minimum", "deployment.maximum", "balancer", "start.shift",
+    "deployment.minimum", "deployment.maximum", "balancer", "start.shift", "access_log",
+    "deploy.strategy", "deploy.canary", "deploy.bake_s", "deploy.hold",
 )  # fmt: skip
 _CONVOX_MEANINGLESS = {
     "convox.agent": "one instance on every node; portway runs as many instances as it is told to",
@@ -103,6 +104,8 @@ class Labels:
 
     def warn_unknown(self) -> None:
         """Warn of convox.* and portway.* labels that mean nothing, with the one probably meant."""
+        if setting := self.setting("access_log"):
+            setting.flag()
         for pair in self._pairs.values():
             if pair.key.startswith(("convox.", "portway.")):
                 self._warn_if_unknown(pair)
