@@ -13,9 +13,11 @@ import structlog
 from portway.api.app import create_app
 from portway.api.server import serve as serve_http
 from portway.api.settings import ApiSettings, check_settings
+from portway.api.tokens import FOLDER as TOKENS
 from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
+from portway.controller.access_log import AccessLog
 from portway.controller.clock import SystemClock
 from portway.controller.host_ports import HostPorts
 from portway.controller.leases import Leases
@@ -180,6 +182,7 @@ def _api_settings(config: Config) -> ApiSettings:
     return ApiSettings(
         token=config.token,
         listen=config.listen,
+        tokens=config.home / TOKENS,
         body_size_max_bytes=config.body_size_max_bytes,
     )
 
@@ -246,6 +249,7 @@ def _controller(
         checker=checker,
         clock=clock,
         publish_address=config.publish_address,
+        access_log=AccessLog(config.home / "log" / "access", everybody=config.access_log),
     )
 
 

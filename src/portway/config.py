@@ -49,6 +49,7 @@ class Config:
     hold_down_s: float = 5.0
     memory_nodes: int = 1
     log_level: str = "info"
+    access_log: bool = False  # of every App that does not say otherwise
     body_size_max_bytes: int = 16 * 1024 * 1024
     warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
 
@@ -65,10 +66,12 @@ def load_config(
     read_text: Callable[[Path], str],
     is_root: bool,
     home_dir: str | Path,
+    has_tokens: Callable[[Path], bool] = lambda home: False,
 ) -> Config:
     """The Config that flags, environment and file give together; RequestError naming whatever is wrong in them.
 
-    A flag that is None was not given. `read_text` reads the --config file and the token file.
+    A flag that is None was not given. `read_text` reads the --config file and the token file; `has_tokens`
+    says whether a home has tokens made by `portway token create`.
     """
     user_home = Path(home_dir)
     layers = [_read_flags(flags), _read_environment(environ)]
@@ -86,7 +89,9 @@ def load_config(
     if token is not None:
         values["token"] = _read_token(token, user_home, read_text)
     config = Config(**values, warnings=tuple(_warnings(environ, token, values.get("token", ""))))
-    _check_together(config, layers)
+    if not config.token and not has_tokens(config.home):
+        _check_reach(config, layers)
+    _check_together(config)
     return config
 
 
@@ -235,16 +240,19 @@ def _warnings(environ: Mapping[str, str], token: _Given | None, secret: str) -> 
         yield f"The token of {token.where} has only {len(secret)} characters and could be guessed."
 
 
-def _check_together(config: Config, layers: Sequence[_Layer]) -> None:
-    if config.listen and not config.token and not _is_loopback(_split_listen(config.listen)[0]):
+def _check_reach(config: Config, layers: Sequence[_Layer]) -> None:
+    if config.listen and not _is_loopback(_split_listen(config.listen)[0]):
         given = _find(layers, "listen")
         where = given.where if given else "--listen"
         raise RequestError(
             f"{where} {config.listen} can be reached by other machines, and no token is set:"
             " whoever reaches it could run anything here.",
             hint="Set PORTWAY_TOKEN (or --token-file FILE) to a long random text (openssl rand -hex 32),"
-            " or listen on 127.0.0.1.",
+            " make one with `portway token create`, or listen on 127.0.0.1.",
         )
+
+
+def _check_together(config: Config) -> None:
     _check_ranges(config)
     size = len(os.fsencode(config.socket_path))
     if size > _SOCKET_PATH_BYTES_MAX:
@@ -453,6 +461,7 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "hold_down_s": _parse_duration,
     "memory_nodes": partial(_parse_number, least=1, most=1000),
     "log_level": partial(_parse_choice, choices=_LOG_LEVELS),
+    "access_log": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
     "body_size_max_bytes": _parse_size,
 }
 _NAMES = frozenset({*_PARSERS, "home", "token", "token_file", "config"})

@@ -1,8 +1,9 @@
 """Guard: who may ask at all, decided before anything of a request is parsed.
 
 The unix socket is mode 0600 and trusted. Over TCP: the Host must be a name of this server (DNS rebinding), a
-browser's request must come from our own pages (CSRF, WebSockets too), the token must be right where one is set,
-and without a token only this machine may ask, with a header that no form of a web page can send.
+browser's request must come from our own pages (CSRF, WebSockets too), the token must be right where there is one,
+and without a token only this machine may ask, with a header that no form of a web page can send. Whom it lets
+through it gives a role; what each operation needs is in the table of operations.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portway.api.native.answers import refusal
+from portway.api.roles import SCOPE_KEY, Role
 from portway.api.settings import ApiSettings, ListenAddress, is_loopback, parse_listen
+from portway.api.tokens import TokenFolder
 from portway.core.errors import RequestError
 
 TRUSTED = "portway.trusted"  # set in the scope by the server for what comes over the unix socket
@@ -42,6 +45,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, settings: ApiSettings) -> None:
         self._app = app
         self._token = settings.token.encode()
+        self._tokens = TokenFolder(settings.tokens) if settings.tokens is not None else None
         listen = parse_listen(settings.listen) if settings.listen else None
         self._any_address = listen is not None and listen.is_wildcard
         self._hosts = _host_names(listen, settings)
@@ -50,7 +54,9 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        response = None if scope.get(TRUSTED) is True else self._refusal(scope)
+        trusted = scope.get(TRUSTED) is True
+        scope[SCOPE_KEY] = Role.ADMIN if trusted else None
+        response = None if trusted else self._refusal(scope)
         if response is None:
             await self._app(scope, receive, _with_headers(send))
         elif _can_answer(scope):
@@ -63,11 +69,14 @@ class Guard:
         error = self._wrong_host(headers) or _wrong_origin(scope, headers)
         if error is not None:
             return refusal(error)
-        if not self._token_right(headers):
+        asks_token = self._asks_token()
+        role = self._role_of(headers) if asks_token else Role.ADMIN
+        if role is None:
             return refusal(_no_token(), headers={"WWW-Authenticate": 'Bearer realm="portway"'})
-        if not self._token and not _from_this_machine(scope):
+        if not asks_token and not _from_this_machine(scope):
             return refusal(_not_local())
-        error = self._wrong_type(scope, headers)
+        scope[SCOPE_KEY] = role
+        error = self._wrong_type(scope, headers, has_token=asks_token)
         return refusal(error) if error else None
 
     def _wrong_host(self, headers: Headers) -> RequestError | None:
@@ -81,21 +90,30 @@ class Guard:
             http_status=421,
         )
 
-    def _token_right(self, headers: Headers) -> bool:
-        if not self._token:
-            return True
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        # Latin-1 is how the server decodes headers, so this gives back the bytes that were sent.
-        right = hmac.compare_digest(given.strip().encode("latin-1", "replace"), self._token)
-        return right and scheme.lower() == "bearer"
+    def _asks_token(self) -> bool:
+        return bool(self._token) or (self._tokens is not None and self._tokens.is_used)
 
-    def _wrong_type(self, scope: Scope, headers: Headers) -> RequestError | None:
+    def _role_of(self, headers: Headers) -> Role | None:
+        """The role of the token that was sent, None without a right one. Two headers are none: which would count?"""
+        given = headers.getlist("authorization")
+        scheme, _, text = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        if scheme.lower() != "bearer":
+            return None
+        # Latin-1 is how the server decodes headers, so this gives back the bytes that were sent.
+        token = text.strip().encode("latin-1", "replace")
+        if self._token and hmac.compare_digest(token, self._token):
+            return Role.ADMIN
+        return self._tokens.role_of(token) if self._tokens is not None else None
+
+    def _wrong_type(
+        self, scope: Scope, headers: Headers, *, has_token: bool
+    ) -> RequestError | None:
         """What a web page could send across origins without asking first is refused, also with a token."""
         if scope["type"] == "websocket" or scope["method"] in _SAFE_METHODS:
             return None
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         marked = content_type == "application/json" or OWN_HEADER in headers
-        if content_type not in _FORM_TYPES and (marked or self._token):
+        if content_type not in _FORM_TYPES and (marked or has_token):
             return None
         return RequestError(
             "A request that changes something must not look like one a web page could send.",
@@ -155,7 +173,8 @@ def _from_this_machine(scope: Scope) -> bool:
 def _no_token() -> RequestError:
     return RequestError(
         "The token is missing or wrong.",
-        hint="Send the header Authorization: Bearer TOKEN with the server's token (PORTWAY_TOKEN).",
+        hint="Send the header Authorization: Bearer TOKEN with the server's token (PORTWAY_TOKEN), "
+        "or one made by `portway token create`.",
         http_status=401,
     )
 
@@ -163,7 +182,7 @@ def _no_token() -> RequestError:
 def _not_local() -> RequestError:
     return RequestError(
         "Without a token this server answers only programs on its own machine.",
-        hint="Start it with PORTWAY_TOKEN set, and send that token.",
+        hint="Make a token with `portway token create`, or start it with PORTWAY_TOKEN set; send that token.",
         http_status=403,
     )
 

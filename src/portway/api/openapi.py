@@ -30,7 +30,8 @@ _PATH_PARAMETERS = {
 }
 _DESCRIPTION = """\
 Everything the command line can do. Over the unix socket in the server's home every request of its owner is \
-trusted. Over TCP, send `Authorization: Bearer TOKEN` where a token is set. Requests that change something \
+trusted. Over TCP, send `Authorization: Bearer TOKEN` where there are tokens; `x-role` says which role an operation needs \
+(admin may all, deploy all but admin's, read only read's). Requests that change something \
 need `Content-Type: application/json`, or the header `X-Portway-Request: 1` where they have no JSON body. \
 Streams answer one JSON object a line (NDJSON); an empty line is a heartbeat, and a line with the single key \
 `error` ends a stream that failed midway. Times are Unix milliseconds."""
@@ -67,8 +68,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
     }
-    if endpoint.description:
-        operation["description"] = endpoint.description
+    role = f"For tokens of the role {endpoint.role.value} or above."
+    operation["description"] = f"{endpoint.description} {role}".strip()
+    operation["x-role"] = endpoint.role.value
     parameters = [*_path_parameters(endpoint.path), *_query_parameters(endpoint.query)]
     if parameters:
         operation["parameters"] = parameters

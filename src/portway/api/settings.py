@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 
 from portway.core.errors import RequestError
 
@@ -32,11 +33,14 @@ class ListenAddress:
 class ApiSettings:
     """Settings of the HTTP API. `listen` and `token` as in Config; `host_names` are further names clients may use.
 
+    `tokens`: the folder of further tokens, each with a role.
+
     `heartbeat_s`: an idle stream says so that often. `first_answer_s`: how long a stream waits for its
     first line before it answers 200, so that an early failure still gets its own HTTP status.
     """
 
     token: str = ""
+    tokens: Path | None = None
     listen: str = ""
     host_names: tuple[str, ...] = ()
     body_size_max_bytes: int = 16 * 1024 * 1024
@@ -64,12 +68,14 @@ def parse_listen(listen: str) -> ListenAddress:
 
 def check_settings(settings: ApiSettings) -> None:
     """RequestError when the API would face a network without a token."""
-    if not settings.listen or settings.token:
+    has_tokens = settings.tokens is not None and settings.tokens.is_dir()
+    if not settings.listen or settings.token or has_tokens:
         return
     if not parse_listen(settings.listen).is_loopback:
         raise RequestError(
             f"portway does not listen on {settings.listen} without a token: whoever can reach it could run anything here.",
-            hint="Set PORTWAY_TOKEN to a long random text, or listen on 127.0.0.1.",
+            hint="Set PORTWAY_TOKEN to a long random text, make a token with `portway token create`, "
+            "or listen on 127.0.0.1.",
         )
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "plan": Entry("plan", "Show what a deploy would change, every port and why. Nothing is done."),
     "map": Entry("map", "Show every listener and the instances behind it."),
     "why": Entry("why", "Say why something does not answer, hop by hop, and what to do."),
+    "doctor": Entry("doctor", "Check this machine: what would get in the way, and its fix."),
     "apps": Entry("apps", "List stacks, look into one, delete one."),
     "ps": Entry("ps", "List instances, or stop one."),
     "scale": Entry("scale", "Show or set how many instances each App has."),
@@ -55,6 +56,7 @@ COMMANDS = {
         "server", "Run the server, or start, stop and look at the one in the background."
     ),
     "version": Entry("version", "Print the version of this command and of the server."),
+    "token": Entry("token", "Make, list and revoke tokens for the API, each with a role."),
     "completion": Entry("completion", "Print the completion script of a shell."),
 }
 

@@ -28,6 +28,7 @@ def configuration(flags: Mapping[str, str] | None = None) -> Config:
         read_text=_read_text,
         is_root=os.geteuid() == 0,
         home_dir=Path.home(),
+        has_tokens=lambda home: (home / "tokens").is_dir(),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from portway.api.roles import Role
 from portway.controller.contract import Operations
 
 B = TypeVar("B")
@@ -19,12 +20,13 @@ class NoQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[B, Q]):
-    """One request, already read and checked. `upload` is the body of an endpoint that takes a stream."""
+    """One request, already read and checked. `upload` is the body of an endpoint that takes a stream, `role` the caller's."""
 
     path: Mapping[str, str]
     query: Q
     body: B
     upload: AsyncIterator[bytes]
+    role: Role = Role.READ
 
 
 Ask = Callable[[Operations, Call[Any, Any]], Awaitable[object]]
@@ -37,7 +39,8 @@ class Endpoint:
 
     Exactly one of `ask` (one JSON answer), `stream` (NDJSON lines of type `response`) or `socket`
     (WebSocket) is set. `request` None: no body. `upload`: the body is a stream of this content type.
-    `example` is a body that is accepted as it stands.
+    `example` is a body that is accepted as it stands. `role`: who may call it, nobody less than an admin
+    unless the table says so.
     """
 
     method: str
@@ -49,6 +52,7 @@ class Endpoint:
     description: str = ""
     query: type[Any] = NoQuery
     request: type[Any] | None = None
+    role: Role = Role.ADMIN
     status: int = 200
     ask: Ask | None = None
     stream: Stream | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import portway
 from portway.api.native.endpoint import Call, NoQuery
@@ -26,6 +26,7 @@ from portway.api.native.requests import (
     WhyQuery,
 )
 from portway.api.native.streams import closing_source
+from portway.api.roles import Role
 from portway.controller.contract import Operations
 from portway.controller.views import (
     CertificateView,
@@ -122,15 +123,26 @@ async def release(do: Operations, call: Plain) -> ReleaseView:
 
 
 async def promote(do: Operations, call: Call[PromoteRequest, NoQuery]) -> PromotionView:
-    return await do.promote(call.path["stack"], call.path["release"], force=call.body.force)
+    body = call.body
+    return await do.promote(
+        call.path["stack"], call.path["release"], force=body.force, strategy=body.asked
+    )
 
 
 async def rollback(do: Operations, call: Call[RollbackRequest, NoQuery]) -> PromotionView:
-    return await do.rollback(call.path["stack"], to=call.body.to)
+    return await do.rollback(call.path["stack"], to=call.body.to, strategy=call.body.asked)
 
 
 async def cancel(do: Operations, call: Plain) -> PromotionView:
     return await do.cancel(call.path["stack"])
+
+
+async def pause(do: Operations, call: Plain) -> PromotionView:
+    return await do.pause(call.path["stack"])
+
+
+async def resume(do: Operations, call: Plain) -> PromotionView:
+    return await do.resume(call.path["stack"])
 
 
 async def scale(do: Operations, call: Call[ScaleRequest, NoQuery]) -> PromotionView:
@@ -138,7 +150,7 @@ async def scale(do: Operations, call: Call[ScaleRequest, NoQuery]) -> PromotionV
 
 
 async def restart(do: Operations, call: Call[RestartRequest, NoQuery]) -> PromotionView:
-    return await do.restart(call.path["stack"], call.body.app)
+    return await do.restart(call.path["stack"], call.body.app, strategy=call.body.asked)
 
 
 async def instances(do: Operations, call: Call[None, StackQuery]) -> tuple[InstanceView, ...]:
@@ -154,9 +166,13 @@ async def environment(do: Operations, call: Plain) -> EnvView:
 
 
 async def change_environment(do: Operations, call: Call[EnvironmentRequest, NoQuery]) -> EnvView:
-    return await do.change_environment(
+    view = await do.change_environment(
         call.path["stack"], set_=call.body.set, unset=call.body.unset
     )
+    if call.role.covers(Role.ADMIN):
+        return view
+    # Whoever may set a variable need not know the others.
+    return replace(view, environment=dict(call.body.set))
 
 
 async def certificates(do: Operations, call: Plain) -> tuple[CertificateView, ...]:

@@ -19,6 +19,7 @@ from portway.api.native.endpoint import Call, Endpoint
 from portway.api.native.exec import serve_exec
 from portway.api.native.reading import check_path, check_upload, parse_query, read_body, uploaded
 from portway.api.native.streams import LineStream
+from portway.api.roles import refuse_without, role_in
 from portway.api.settings import ApiSettings
 from portway.controller.contract import Operations
 from portway.core.errors import RequestError
@@ -63,6 +64,7 @@ class Resource:
         endpoint = self._endpoints.get(request.method)
         if endpoint is None:
             return self._wrong_method(request)
+        refuse_without(request.scope, endpoint.role)
         check_path(request.path_params)
         query = parse_query(request.scope["query_string"], endpoint.query)
         body = await self._body(request, endpoint)
@@ -70,7 +72,13 @@ class Resource:
             return self._stream(request, endpoint, query=query, body=body)
         if endpoint.ask is None:
             return _upgrade_required()
-        call = Call(path=request.path_params, query=query, body=body, upload=_nothing())
+        call = Call(
+            path=request.path_params,
+            query=query,
+            body=body,
+            upload=_nothing(),
+            role=role_in(request.scope),
+        )
         return answer(await endpoint.ask(self._shared.operations, call), status=endpoint.status)
 
     async def _body(self, request: Request, endpoint: Endpoint) -> object:
@@ -95,7 +103,13 @@ class Resource:
         upload = _until_ended(uploaded(request), ended) if endpoint.upload else _nothing()
         if not endpoint.upload:
             ended.set()
-        call = Call(path=request.path_params, query=query, body=body, upload=upload)
+        call = Call(
+            path=request.path_params,
+            query=query,
+            body=body,
+            upload=upload,
+            role=role_in(request.scope),
+        )
         return LineStream(
             lambda: open_stream(self._shared.operations, call),
             request=request,
@@ -118,10 +132,16 @@ class Resource:
 class SocketResource:
     """An ASGI application for the WebSocket at one path."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, endpoint: Endpoint, shared: Shared) -> None:
+        self._needed = endpoint.role
         self._shared = shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            refuse_without(scope, self._needed)
+        except RequestError as error:
+            await _refuse_socket(error, scope, receive, send)
+            return
         # Its client may leave at any time, also in the middle of an answer: that is no error.
         with suppress(OSError):
             await serve_exec(
@@ -138,7 +158,7 @@ def make_routes(endpoints: Sequence[Endpoint], shared: Shared) -> list[BaseRoute
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, []).append(endpoint)
     made: list[BaseRoute] = [
-        WebSocketRoute(endpoint.path, _any(SocketResource(shared)))
+        WebSocketRoute(endpoint.path, _any(SocketResource(endpoint, shared)))
         for endpoint in endpoints
         if endpoint.socket
     ]
@@ -166,6 +186,13 @@ def _upgrade_required() -> Response:
         http_status=426,
     )
     return refusal(error, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+
+
+async def _refuse_socket(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await refusal(error)(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1008})
 
 
 async def _until_ended(source: AsyncIterator[bytes], ended: asyncio.Event) -> AsyncIterator[bytes]:
