@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portway.controller.journal import Journal
+from portway.controller.journal import Journal, gist
 from portway.core.events import Event
 
 VIRTUAL_TIME = True
@@ -43,3 +43,8 @@ async def test_a_follower_that_falls_too_far_behind_is_cut_off_after_what_it_was
             journal.publish(events(n))
             assert (await anext(quick)).sequence == n
         assert [event.sequence async for event in slow] == [1, 2, 3]
+
+
+def test_the_gist_of_a_reason_is_what_stays_while_its_numbers_change() -> None:
+    assert gist("the next try is in 4 s") == gist("the next try is in 31 s")
+    assert gist("31000 is taken") != gist("31000 is reserved")

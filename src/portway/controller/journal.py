@@ -52,3 +52,8 @@ class _Following:
         if event is None:
             raise StopAsyncIteration
         return event
+
+
+def gist(reason: str) -> str:
+    """The reason less its numbers: the same reason, however long it has been so."""
+    return "".join(c for c in reason if not c.isdigit())

@@ -10,12 +10,24 @@ from dataclasses import replace
 import structlog
 
 from portway.balancers.base import Balancer
+from portway.controller.access_log import AccessLog
 from portway.controller.clock import Clock
 from portway.controller.executor import Executor
-from portway.controller.journal import Journal
+from portway.controller.journal import Journal, gist
 from portway.controller.leases import Leases, listener_leases
+from portway.controller.metrics import (
+    ERRORS,
+    PASS_SECONDS,
+    PASSES,
+    SAVE_SECONDS,
+    SAVES,
+    STEP_SECONDS,
+    Metrics,
+)
 from portway.controller.observer import Observer
 from portway.controller.probes import Checker, Prober
+from portway.controller.receipts import Receipts
+from portway.controller.saving import Doubts, to_the_end
 from portway.controller.settle import settle_stack
 from portway.controller.world import RUN_SLOT, World, app_of
 from portway.core.errors import BalancerError, StoreError
@@ -24,6 +36,7 @@ from portway.core.instance import EngineState, Phase
 from portway.core.plan import Action, ApplyRoutes, Blocked, Plan, RemoveInstance
 from portway.core.ports import Lease
 from portway.core.reconcile import reconcile
+from portway.core.request import ServedRequest
 from portway.core.resume import resumed
 from portway.core.state import AppState
 from portway.engines.base import InstanceEngine
@@ -51,6 +64,7 @@ class Controller:
         checker: Checker,
         clock: Clock,
         publish_address: str,
+        access_log: AccessLog | None = None,
     ) -> None:
         self.engine = engine
         self.balancer = balancer
@@ -59,13 +73,18 @@ class Controller:
         self.clock = clock
         self.world = World()
         self.journal = Journal()
+        self.metrics = Metrics()
+        self.access_log = access_log or AccessLog(None)
         self.lock = asyncio.Lock()
         self.is_open = False
         self._dirty: set[str] = set()
         self._wakes: dict[str, int] = {}
         self._journalled: dict[str, frozenset[str]] = {}
         self._signal = asyncio.Event()
-        self.prober = Prober(checker, clock, self.world.health, self._health_changed)
+        self._doubts = Doubts()
+        self.prober = Prober(
+            checker, clock, self.world.health, self._health_changed, metrics=self.metrics
+        )
         self.executor = Executor(
             self.world,
             engine,
@@ -73,10 +92,18 @@ class Controller:
             clock,
             engine_changed=self._engine_changed,
             routes_changed=self._routes_changed,
+            metrics=self.metrics,
         )
         self.observer = Observer(
-            self.world, engine, balancer, clock, publish_address=publish_address
+            self.world,
+            engine,
+            balancer,
+            clock,
+            publish_address=publish_address,
+            metrics=self.metrics,
         )
+        self.receipts = Receipts(self, also_reported=lambda: self.access_log.owners)
+        balancer.take_requests(self._take_requests)
 
     async def open(self) -> None:
         """Take over where the last controller stopped; nothing that runs is touched."""
@@ -85,6 +112,8 @@ class Controller:
         snapshot = replace(found, apps=tuple(resumed(state, now_ms) for state in found.apps))
         self.world.restore(snapshot)
         self.leases.restore(snapshot.apps, snapshot.cooling, now_ms=now_ms)
+        self.access_log.note(Batch(apps=snapshot.apps))
+        self.receipts.resume()
         with suppress(BalancerError):
             await self.serve_certificates()
         self.is_open = True
@@ -94,6 +123,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.executor.run())
             group.create_task(self.prober.run())
+            group.create_task(self.receipts.run())
             group.create_task(self._watch_engine())
             group.create_task(self._resync())
             group.create_task(self._work())
@@ -103,6 +133,11 @@ class Controller:
         if app_ids:
             self._dirty.update(app_ids)
             self._signal.set()
+
+    @property
+    def queue_length(self) -> int:
+        """How many Apps wait to be looked at."""
+        return len(self._dirty)
 
     def touch_all(self) -> None:
         """Look at every App again, and at what belongs to none."""
@@ -122,30 +157,40 @@ class Controller:
 
         `then` happens in the same moment, so that nobody sees the one without the other.
         """
-        saving = asyncio.get_running_loop().create_task(self._save_whole(batch, then))
-        try:
-            await asyncio.shield(saving)
-        except asyncio.CancelledError:
-            # What is stored and what is remembered must not part: whoever is cancelled leaves after it.
-            while not saving.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([saving])
-            raise
+        # What is stored and what is remembered must not part.
+        await to_the_end(self._save_whole(batch, then))
 
     async def _save_whole(self, batch: Batch, then: Callable[[], None] | None) -> None:
-        events = await self.store.save(batch)
+        batch = self._doubts.settled(batch, self.world)
+        try:
+            with self.metrics.timed(SAVE_SECONDS):
+                events = await self.store.save(batch)
+        except StoreError:
+            self._doubts.note(batch)
+            raise
+        self._doubts.forget()
+        self.metrics.count(SAVES)
+        for state in batch.apps:
+            self.metrics.note_deployment(self.world.apps.get(state.app_id), state)
         self.world.problems.pop("store", None)
         self.world.remember(batch)
+        self.access_log.note(batch)
+        self.receipts.note(batch)
         if then is not None:
             then()
         self.touch(*(state.app_id for state in batch.apps))
         self.journal.publish(events)
+        self.metrics.note_events(events)
 
     @asynccontextmanager
     async def changing(self) -> AsyncGenerator[World]:
         """Alone with what is stored: no App is planned meanwhile."""
         async with self.lock:
             yield self.world
+
+    def _take_requests(self, requests: Sequence[ServedRequest], skipped: int) -> None:
+        self.receipts.measure(requests, skipped)
+        self.access_log.write(requests)
 
     def _engine_changed(self, app_id: str) -> None:
         self.observer.engine_is_stale = True
@@ -156,6 +201,7 @@ class Controller:
         self.touch(app_id)
 
     def _health_changed(self, instance_id: str) -> None:
+        self.metrics.event_seen(app_of(instance_id), "health")
         self.touch(app_of(instance_id))
 
     async def _watch_engine(self) -> None:
@@ -164,6 +210,7 @@ class Controller:
                 async for change in self.engine.changes():
                     self.observer.engine_is_stale = True
                     if change.instance_id:
+                        self.metrics.event_seen(app_of(change.instance_id), "engine")
                         self.touch(app_of(change.instance_id))
                     else:
                         self.touch_all()
@@ -187,10 +234,12 @@ class Controller:
     async def _work(self) -> None:
         while True:
             await self._wait()
-            await self._observe()
-            for app_id in self._due():
-                await self._step_guarded(app_id)
-                await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
+            with self.metrics.timed(PASS_SECONDS):
+                await self._observe()
+                for app_id in self._due():
+                    await self._step_guarded(app_id)
+                    await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
+            self.metrics.count(PASSES)
 
     async def _wait(self) -> None:
         """Until something changed or an App's time has come."""
@@ -222,6 +271,7 @@ class Controller:
 
     async def _observe(self) -> None:
         self.touch(*await self.observer.refresh(self._ripe()))
+        self.receipts.look()
         for app_id in self._ripe():
             if self.world.seen(app_id) is not None:
                 self.prober.sync(app_id, self.observer.probe_targets(app_id))
@@ -229,14 +279,17 @@ class Controller:
     async def _step_guarded(self, app_id: str) -> None:
         try:
             async with self.lock:
-                await self._step(app_id)
+                with self.metrics.timed(STEP_SECONDS):
+                    await self._step(app_id)
         except StoreError as error:
+            self.metrics.count(ERRORS, "store")
             log.error("store_failed", error=str(error))
             self.world.problems["store"] = str(error)
             self._wakes[app_id] = self.clock.now_ms() + STORE_RETRY_MS
         except Exception:
             # Ours to mend; this App's loop stops and shouts, the others go on.
             log.exception("planning_broke", app=app_id)
+            self.metrics.count(ERRORS, "planning")
             self.world.problems[app_id] = "planning this app failed inside portway; see the log"
             self._wakes[app_id] = self.clock.now_ms() + 10_000
 
@@ -257,6 +310,8 @@ class Controller:
                 raise
         self.world.problems.pop(app_id, None)
         self.executor.perform(plan.actions)
+        if not self.executor.is_applying(app_id):
+            self.metrics.event_settled(app_id)
         if plan.wake_at_ms is not None:
             self._wakes[app_id] = plan.wake_at_ms
         if plan.state != state or self._is_unsettled(plan.state):
@@ -381,10 +436,10 @@ class Controller:
         reasons = tuple(blocked.reason for blocked in plan.blocked)
         self.world.blocked[app_id] = reasons
         known = self._journalled.get(app_id, frozenset())
-        fresh = [r for r in reasons if _without_numbers(r) not in known]
+        fresh = [r for r in reasons if gist(r) not in known]
         if fresh:
             await self.save(Batch(events=tuple(self._blocked_event(app_id, r) for r in fresh)))
-        self._journalled[app_id] = frozenset(map(_without_numbers, reasons))
+        self._journalled[app_id] = frozenset(map(gist, reasons))
 
     def _blocked_event(self, app_id: str, reason: str) -> Event:
         return Event(
@@ -443,7 +498,3 @@ class Controller:
                 await self.engine.remove_stack(stack)
         except Exception as error:  # what stays behind is an empty network, not the user's data
             log.warning("stack_left_behind", stack=stack, error=str(error))
-
-
-def _without_numbers(reason: str) -> str:
-    return "".join(c for c in reason if not c.isdigit())
