@@ -13,6 +13,7 @@ from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
 from portway.controller.doubt import DOUBTED, doubted
 from portway.controller.inspecting import inspect
+from portway.controller.metrics import ERRORS, Metrics
 from portway.controller.probes import ProbeTarget
 from portway.controller.world import World, unmet_dependency
 from portway.core.app import CheckKind, HealthCheck, Protocol
@@ -49,8 +50,10 @@ class Observer:
         clock: Clock,
         *,
         publish_address: str,
+        metrics: Metrics | None = None,
     ) -> None:
         self._world = world
+        self._metrics = metrics or Metrics()
         self._engine = engine
         self._balancer = balancer
         self._clock = clock
@@ -94,6 +97,7 @@ class Observer:
         except Exception as error:
             self._world.instances = None
             self._world.problems["engine"] = _why_unseen("engine", error)
+            self._metrics.count(ERRORS, "engine")
             return set(self._world.apps) if before is not None else set()
         self._world.problems.pop("engine", None)
         self._world.nodes = tuple(
@@ -121,6 +125,7 @@ class Observer:
         except Exception as error:
             self._world.served = None
             self._world.problems["balancer"] = _why_unseen("balancer", error)
+            self._metrics.count(ERRORS, "balancer")
             self.served_is_stale = True
             return set()
         self._world.problems.pop("balancer", None)
@@ -251,7 +256,7 @@ def _target(
     if seen.state is not EngineState.RUNNING or revision is None:
         return None
     check = revision.app.health
-    started = record.started_at_ms or seen.started_at_ms or now_ms
+    started = record.started_at_ms or now_ms  # by our clock; the engine's may be another
     return ProbeTarget(
         instance_id=record.id,
         check=check,
