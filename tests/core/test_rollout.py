@@ -267,3 +267,16 @@ def test_nobody_is_let_go_while_the_balancer_cannot_say_who_serves() -> None:
     assert plan.wake_at_ms is not None
     world.balancer_answers = True
     assert [r for r in world.plan().state.live if r.phase is Phase.DRAINING]
+
+
+def test_who_serves_on_one_of_two_listeners_serves() -> None:
+    """A listener that cannot be bound must not make those idle that the other one sends requests to."""
+    ports = tuple(
+        PortSpec(name=str(n), container_port=8000 + n, service_ports=(n,)) for n in (80, 81)
+    )
+    rollout = Rollout(minimum_percent=50, maximum_percent=100)
+    world = deployed(count=4, ports=ports, rollout=rollout)
+    world.deploy(revision("R2", ports=ports, rollout=rollout), count=4)
+    world.routes = world.routes[:1]
+    draining = [r for r in world.plan().state.live if r.phase is Phase.DRAINING]
+    assert len(draining) == 2

@@ -48,7 +48,10 @@ def take_census(draft: Draft) -> Census:
     serving = frozenset(
         r.id
         for r in active
-        if r.phase is Phase.READY and r.id not in failing and (routed is None or r.id in routed)
+        if r.phase is Phase.READY
+        and r.id not in failing
+        # Whoever goes is missed on every listener that has it; whoever comes must be on all of them.
+        and (routed is None or routed.get(r.id, False) or (r not in fresh and r.id in routed))
     )
     completed = sum(
         1
@@ -66,13 +69,16 @@ def take_census(draft: Draft) -> Census:
     )
 
 
-def _routed_ids(draft: Draft) -> frozenset[str] | None:
-    """Instances the balancer confirms on every listener meant for them; None when the App has no routes."""
+def _routed_ids(draft: Draft) -> dict[str, bool] | None:
+    """The instances the balancer confirms on a listener, and whether on every one meant for them.
+
+    None when the App has no routes.
+    """
     wanted = project_routes(draft.state, draft.observed)
     if not wanted:
         return None
     served = draft.observed.served or {}
-    confirmed: dict[str, bool] = {}
+    here: dict[str, list[bool]] = {}
     for route in wanted:
         have = served.get(route.key)
         ready = {
@@ -81,9 +87,8 @@ def _routed_ids(draft: Draft) -> frozenset[str] | None:
             if e.state is EndpointState.READY
         }
         for endpoint in route.endpoints:
-            here = endpoint.instance_id in ready
-            confirmed[endpoint.instance_id] = confirmed.get(endpoint.instance_id, True) and here
-    return frozenset(instance for instance, everywhere in confirmed.items() if everywhere)
+            here.setdefault(endpoint.instance_id, []).append(endpoint.instance_id in ready)
+    return {instance: all(found) for instance, found in here.items() if any(found)}
 
 
 def plan_rollout(draft: Draft) -> None:
