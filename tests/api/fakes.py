@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from portway.controller.views import (
+    AccessLine,
     AppView,
     CertificateView,
     DeploymentView,
@@ -32,6 +33,28 @@ from portway.core.facts import Diagnosis, Verdict
 from portway.engines.base import ExecRequest, LogLine, Progress, Stream
 
 PORT = PortView(name="http", container_port=80, host_port=31004, service_port=8000)
+
+
+ACCESS_LINE = AccessLine(
+    time="2026-01-01T00:00:00.000Z",
+    stack="httpd",
+    app="web",
+    instance="web.1.7",
+    protocol="http",
+    request_id="id-1",
+    client="10.1.2.3",
+    method="GET",
+    path="/",
+    status=200,
+    bytes_in=100,
+    bytes_out=200,
+    queue_ms=0,
+    connect_ms=1,
+    response_ms=2.5,
+    total_ms=3.5,
+    retries=0,
+    ending="--",
+)
 
 
 class FakeSession:
@@ -366,6 +389,13 @@ class FakeOperations:
         self._called("logs", stack, app=app, instance=instance, follow=follow, tail=tail)
         yield "web.1.7", LogLine(at_ms=1, stream=Stream.STDERR, text="ready \u2713 \u2028")
         await self._linger("logs", forever=follow)
+
+    async def access_log(
+        self, stack: str, *, app: str = "", follow: bool = False, tail: int | None = None
+    ) -> AsyncIterator[AccessLine]:
+        self._called("access_log", stack, app=app, follow=follow, tail=tail)
+        yield ACCESS_LINE
+        await self._linger("access_log", forever=follow)
 
     async def _linger(self, name: str, *, forever: bool) -> None:
         """Wait at the gate, or end; the fake notes when its stream is closed."""

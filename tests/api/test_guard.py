@@ -28,7 +28,7 @@ def everything() -> Iterator[tuple[str, str]]:
     """Every path with every method, those it does not take too: nothing may be told before the guard."""
     names = {"stack": "httpd", "release": "R1", "instance": "web.1", "app": "web"}
     paths = {endpoint.path.format(**names) for endpoint in ENDPOINTS}
-    for path in sorted({*paths, "/openapi.json", "/docs", "/", "/v1/nothing"}):
+    for path in sorted({*paths, "/openapi.json", "/docs", "/metrics", "/", "/v1/nothing"}):
         for method in ("GET", "HEAD", *MUTATING, "OPTIONS", "TRACE", "BREW"):
             yield method, path
 

@@ -37,7 +37,7 @@ def values(node: Any) -> Iterator[dict[str, Any]]:
 def test_every_route_of_the_application_is_described_and_nothing_else() -> None:
     app = create_app(FakeOperations(), ApiSettings())
     routed = {r.path for r in app.routes if isinstance(r, Route | WebSocketRoute)}
-    assert routed - {"/openapi.json", "/docs"} == set(DOCUMENT["paths"])
+    assert routed - {"/openapi.json", "/docs", "/metrics"} == set(DOCUMENT["paths"])
     described = {(p, m) for p, methods in DOCUMENT["paths"].items() for m in methods}
     assert described == {(e.path, e.method.lower()) for e in ENDPOINTS}
     assert len(described) == len(ENDPOINTS)
@@ -134,3 +134,9 @@ def test_the_written_reference_is_current(name: str) -> None:
     assert (REFERENCE / name).read_bytes() == current, (
         "run: .venv/bin/python -m portway.api.openapi docs/reference"
     )
+
+
+async def test_prometheus_gets_its_text(served: Served) -> None:
+    async with served.remote.get("/metrics") as response:
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert await response.text() == "portway_build_info 1\n"

@@ -22,6 +22,7 @@ from portway.api.pages import CONTENT_SECURITY_POLICY, render_html
 from portway.api.settings import ApiSettings, check_settings
 from portway.controller.contract import Operations
 from portway.core.errors import RequestError
+from portway.core.exposition import CONTENT_TYPE
 
 
 def create_app(operations: Operations, settings: ApiSettings) -> Starlette:
@@ -36,6 +37,7 @@ def create_app(operations: Operations, settings: ApiSettings) -> Starlette:
             *make_routes(ENDPOINTS, shared),
             Route("/openapi.json", _openapi),
             Route("/docs", _docs),
+            Route("/metrics", _metrics),
         ],
         middleware=[Middleware(Guard, settings=settings)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
@@ -43,6 +45,7 @@ def create_app(operations: Operations, settings: ApiSettings) -> Starlette:
     app.router.redirect_slashes = False
     app.router.default = _not_found
     app.state.closing = shared.closing
+    app.state.operations = operations
     return app
 
 
@@ -69,6 +72,11 @@ async def _openapi(_: Request) -> Response:
 async def _docs(_: Request) -> Response:
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     return Response(render_html(_document()), media_type="text/html", headers=headers)
+
+
+async def _metrics(request: Request) -> Response:
+    operations: Operations = request.app.state.operations
+    return Response(await operations.metrics(), media_type=CONTENT_TYPE)
 
 
 @cache

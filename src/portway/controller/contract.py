@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from portway.controller.views import (
+    AccessLine,
     CertificateView,
     EnvView,
     InstanceView,
@@ -131,6 +132,12 @@ class Operations(Protocol):
         tail: int | None = None,
     ) -> AsyncIterator[tuple[str, LogLine]]:
         """(instance "web.1.7", line); with `follow` instances that start later are joined."""
+        ...
+
+    def access_log(
+        self, stack: str, *, app: str = "", follow: bool = False, tail: int | None = None
+    ) -> AsyncIterator[AccessLine]:
+        """The requests written down, App by App, oldest first; with `follow` those that end from now on too."""
         ...
 
     def exec(

@@ -11,6 +11,7 @@ import structlog
 
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
+from portway.controller.metrics import ERRORS, Metrics
 from portway.controller.world import World, app_of, link_targets, network_aliases
 from portway.core.environment import expand, instance_environment, is_known_at_start
 from portway.core.errors import BalancerError, EngineError, EngineErrorKind
@@ -40,6 +41,7 @@ class Executor:
         *,
         engine_changed: Callable[[str], None],
         routes_changed: Callable[[str], None],
+        metrics: Metrics | None = None,
     ) -> None:
         self._world = world
         self._engine = engine
@@ -47,6 +49,7 @@ class Executor:
         self._clock = clock
         self._engine_changed = engine_changed
         self._routes_changed = routes_changed
+        self._metrics = metrics or Metrics()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[
             str, tuple[ApplyRoutes, int]
@@ -105,6 +108,7 @@ class Executor:
             log.warning("action_took_too_long", action=key)
         except EngineError as error:
             log.warning("action_failed", action=key, error=str(error))
+            self._metrics.count(ERRORS, "engine")
             await asyncio.sleep(1.0 if error.retryable else 5.0)
         except Exception:
             log.exception("action_broke", action=key)
@@ -157,6 +161,7 @@ class Executor:
         )
 
     def _note_start_failure(self, instance_id: str, error: EngineError) -> None:
+        self._metrics.count(ERRORS, "engine")
         now_ms = self._clock.now_ms()
         before = self._world.start_failures.get(instance_id)
         waited = before.retry_at_ms - before.at_ms if before and before.retry_at_ms else 0
@@ -194,12 +199,15 @@ class Executor:
             self._note_refusal(action, "setting its routes failed inside portway; see the log")
             raise
         else:
+            self._metrics.routes_confirmed(app_id)
             self._world.route_errors.pop(app_id, None)
             self._world.applied.pop(app_id, None)
             if action.routes:
                 self._world.applied[app_id] = action.routes
 
     def _note_refusal(self, action: ApplyRoutes, why: str) -> None:
+        self._metrics.count(ERRORS, "balancer")
+        self._metrics.event_settled(action.app_id)
         self._world.route_errors[action.app_id] = why
         self._world.applied.pop(action.app_id, None)
         self._refused[action.app_id] = (action, self._clock.now_ms() + APPLY_AGAIN_MS)

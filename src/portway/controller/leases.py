@@ -56,6 +56,7 @@ class Leases:
         self.service_pool = service_pool
         self._guard = guard
         self._hold_down_ms = hold_down_ms
+        self.refusals = 0  # since the server started
         self._refused: dict[tuple[Protocol, int], tuple[Holder, int]] = {}
         self._cached: tuple[int, Mapping[tuple[Protocol, int], Holder]] | None = None
 
@@ -127,6 +128,7 @@ class Leases:
 
     def refuse(self, lease: Lease, reason: str, *, now_ms: int) -> None:
         """Keep away from a port the engine could not publish."""
+        self.refusals += 1
         holder = Holder(description=reason)
         self._refused[lease.protocol, lease.host_port] = (holder, now_ms + REFUSED_FOR_MS)
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from portway.controller.clock import Clock
+from portway.controller.metrics import CHECKS, Metrics
 from portway.core.app import CheckKind, HealthCheck
 from portway.core.health import CheckResult, Health, HealthStatus, judge
 from portway.engines.base import InstanceEngine
@@ -142,11 +143,14 @@ class Prober:
         clock: Clock,
         health: dict[str, Health],
         on_change: Callable[[str], None],
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._checker = checker
         self._clock = clock
         self._health = health
         self._on_change = on_change
+        self._metrics = metrics or Metrics()
         self._targets: dict[str, ProbeTarget] = {}
         self._ids: dict[str, frozenset[str]] = {}  # by App
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -191,7 +195,9 @@ class Prober:
             passed, detail = await self._checker.check(target)
         except Exception as error:  # a broken checker must not condemn the App
             log.warning("check_failed_itself", instance=target.instance_id, error=str(error))
+            self._metrics.count(CHECKS, "broken")
             return
+        self._metrics.count(CHECKS, "passed" if passed else "failed")
         before = self._health.get(target.instance_id, Health())
         result = CheckResult(at_ms=self._clock.now_ms(), passed=passed, detail=detail)
         after = judge(before, result, target.check, started_at_ms=target.started_at_ms)

@@ -13,6 +13,7 @@ from portway.controller.present import (
     present_release,
     present_stack,
 )
+from portway.controller.scraping import scrape
 from portway.controller.views import InstanceView, MapRoute, ReleaseView, StackView
 from portway.core.errors import RequestError
 from portway.core.events import Event
@@ -25,13 +26,24 @@ class Reads:
 
     controller: Controller
     config: Config
+    _started_at_ms: int
+
+    async def metrics(self) -> str:
+        return await scrape(
+            self.controller,
+            engine=self.config.engine,
+            host_ports=self.config.host_ports,
+            started_at_ms=self._started_at_ms,
+        )
 
     async def stacks(self) -> tuple[StackView, ...]:
         world = self.controller.world
-        return tuple(present_stack(world, name) for name in sorted(world.stacks))
+        now_ms = self.controller.clock.now_ms()
+        return tuple(present_stack(world, name, now_ms=now_ms) for name in sorted(world.stacks))
 
     async def stack(self, name: str) -> StackView:
-        return present_stack(self.controller.world, find_stack(self.controller.world, name).name)
+        world, now_ms = self.controller.world, self.controller.clock.now_ms()
+        return present_stack(world, find_stack(world, name).name, now_ms=now_ms)
 
     async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]:
         active = find_stack(self.controller.world, stack).active_release
