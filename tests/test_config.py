@@ -95,6 +95,7 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "hold_down_s": ("1m", 60.0),
         "memory_nodes": ("3", 3),
         "log_level": ("debug", "debug"),
+        "access_log": ("on", True),
         "body_size_max_bytes": ("1m", 2**20),
     }
     settings = set(Config.__dataclass_fields__) - {"warnings"}

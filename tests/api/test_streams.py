@@ -81,6 +81,7 @@ async def test_a_mistake_of_ours_midway_is_only_an_id(served: Served) -> None:
     [
         ("GET", FOLLOW, None, "events"),
         ("GET", "/v1/stacks/httpd/logs?follow=1", None, "logs"),
+        ("GET", "/v1/stacks/httpd/access-log?follow=1", None, "access_log"),
         ("POST", "/v1/pulls", {"image": "forever"}, "pull"),
         ("POST", "/v1/stacks/httpd/apps/web/run", {"argv": ["forever"]}, "run"),
     ],

@@ -34,6 +34,7 @@ _FLAGS = (
     ("hold-down-s", "SECONDS", "How long a freed port is not given out again. [5]"),
     ("memory-nodes", "COUNT", "How many nodes the memory engine plays. [1]"),
     ("log-level", "LEVEL", "debug, info, warning or error. [info]"),
+    ("access-log", "on|off", "Keep an access log of every App that does not say otherwise. [off]"),
 )
 
 

@@ -45,9 +45,16 @@ class Operations(Protocol):
         """Drain and stop everything of the stack, then forget it. Not `drain`: open connections are cut."""
         ...
 
-    async def plan(self, stack: str, request: ReleaseRequest) -> PlanView: ...
-    async def create_release(self, stack: str, request: ReleaseRequest) -> ReleaseView:
-        """Parse, validate and keep a release; nothing runs yet. Creates the stack when new."""
+    async def plan(
+        self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
+    ) -> PlanView: ...
+    async def create_release(
+        self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
+    ) -> ReleaseView:
+        """Parse, validate and keep a release; nothing runs yet. Creates the stack when new.
+
+        `within_policy`: the caller is no admin, and PolicyError says what the manifest may not ask for.
+        """
         ...
 
     async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]: ...
@@ -96,7 +103,12 @@ class Operations(Protocol):
 
     async def environment(self, stack: str) -> EnvView: ...
     async def change_environment(
-        self, stack: str, *, set_: Mapping[str, str], unset: Sequence[str]
+        self,
+        stack: str,
+        *,
+        set_: Mapping[str, str],
+        unset: Sequence[str],
+        within_policy: bool = False,
     ) -> EnvView:
         """Make a release with the changed variables (EnvView.release); nothing runs it until promoted."""
         ...

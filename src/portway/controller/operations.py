@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import portway
 from portway.config import Config
+from portway.controller.access_reading import ReadsAccess
 from portway.controller.certificate_changes import ChangesCertificates
 from portway.controller.clock import random_letters
 from portway.controller.diagnosing import Diagnoses
@@ -55,7 +56,7 @@ from portway.store.base import Batch
 
 
 class PortwayOperations(
-    Reads, Diagnoses, ChangesEnvironment, ChangesCertificates, ChecksPorts, Sessions
+    Reads, ReadsAccess, Diagnoses, ChangesEnvironment, ChangesCertificates, ChecksPorts, Sessions
 ):
     """Every operation of contract.Operations, on one Controller."""
 
@@ -116,13 +117,26 @@ class PortwayOperations(
         removed = tuple(s.app_id.rpartition("/")[2] for s in going)
         return self._promotion(name, "", removed=removed, sequence=sequence)
 
-    async def plan(self, stack: str, request: ReleaseRequest) -> PlanView:
+    async def plan(
+        self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
+    ) -> PlanView:
         manifest = parse_request(self.controller.world, stack, request)
+        if within_policy:
+            self._check_policy(manifest.apps, request)
         await self._check_ports(stack, manifest.apps)
         return await plan_release(self.controller, stack, manifest, request)
 
-    async def create_release(self, stack: str, request: ReleaseRequest) -> ReleaseView:
+    def _check_policy(self, apps: Sequence[App], request: ReleaseRequest) -> None:
+        self.controller.policy.check(
+            apps, directory=request.directory, file=request.manifest_name
+        )
+
+    async def create_release(
+        self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
+    ) -> ReleaseView:
         manifest = parse_request(self.controller.world, stack, request)
+        if within_policy:
+            self._check_policy(manifest.apps, request)
         check_listeners(self.controller.world, stack, manifest.apps)
         await self._check_ports(stack, manifest.apps)
         apps = await with_images(manifest.apps, request, self.controller.engine)
@@ -136,7 +150,9 @@ class PortwayOperations(
                 )
             kept = known or Stack(name=stack, created_at_ms=self._now_ms)
             kept = replace(kept, directory=request.directory or kept.directory)
-            release = self._release(kept, apps, request)
+            release = replace(
+                self._release(kept, apps, request), within_policy=within_policy
+            )
             await self._save(Batch(stacks=(kept,), releases=(release,)))
         warnings = tuple(str(problem) for problem in manifest.warnings)
         return present_release(release, active=kept.active_release, warnings=warnings)
@@ -374,6 +390,7 @@ class PortwayOperations(
             release=state.target.release,
             app=state.target.app,
             environment=state.target.environment,
+            within_policy=state.target.within_policy,
         )
         return deploying(
             replace(state, target=revision),

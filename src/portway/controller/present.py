@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from portway.controller.views import (
     AppView,
@@ -22,18 +24,21 @@ from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.ports import LOOPBACK, normal_address
-from portway.core.routes import RouteKey, ServedEndpoint
+from portway.core.routes import EndpointState, RouteKey, ServedEndpoint
 from portway.core.routing import is_routed, route_keys
 from portway.core.stack import Certificate, Release
+from portway.core.starting import is_crash_looping
 from portway.core.state import AppState, Deployment, DeploymentStatus
+from portway.core.strategy import is_midway, is_paused, steps_of
 
+_UNWELL = {"failed", "blocked", "degraded", "crash looping"}
 LONG_UNHEALTHY_FAILURES = 20  # of checks that are made several times a second
 
 
-def present_stack(world: World, name: str) -> StackView:
+def present_stack(world: World, name: str, *, now_ms: int) -> StackView:
     """One stack with its Apps."""
     stack = world.stacks[name]
-    apps = tuple(present_app(world, state) for state in world.of_stack(name))
+    apps = tuple(present_app(world, state, now_ms=now_ms) for state in world.of_stack(name))
     urls = [r.url for r in present_map(world, name, "") if r.exposure == Exposure.PUBLIC and r.url]
     return StackView(
         name=name,
@@ -52,14 +57,16 @@ def _stack_status(world: World, name: str, apps: tuple[AppView, ...]) -> str:
         return "deleting"
     if not apps:
         return "new"
+    if "paused" in statuses:
+        return "paused"
     if stack.promoting or "deploying" in statuses:
         return "deploying"
     if "failed" in statuses and stack.active_release is None:
         return "failed"
-    return "degraded" if statuses & {"failed", "blocked", "degraded"} else "running"
+    return "degraded" if statuses & _UNWELL else "running"
 
 
-def present_app(world: World, state: AppState) -> AppView:
+def present_app(world: World, state: AppState, *, now_ms: int) -> AppView:
     """One App, with what keeps it from being as it should."""
     app = state.target.app if state.target else None
     running = [r for r in state.live if Phase.STARTED <= r.phase < Phase.DRAINING]
@@ -71,7 +78,7 @@ def present_app(world: World, state: AppState) -> AppView:
         healthy=len(healthy),
         release=state.target.release if state.target else "",
         image=(app.image or "") if app else "",
-        status=_app_status(world, state, len(healthy)),
+        status=_app_status(world, state, len(healthy), now_ms=now_ms),
         blocked="; ".join(_blocks(world, state)),
         ports=tuple(present_port(spec, state) for spec in app.ports) if app else (),
         deployment=present_deployment(world, state),
@@ -86,12 +93,12 @@ def _blocks(world: World, state: AppState) -> tuple[str, ...]:
     return (*world.blocked.get(state.app_id, ()), *([store] if store else []))
 
 
-def _app_status(world: World, state: AppState, healthy: int) -> str:
+def _app_status(world: World, state: AppState, healthy: int, *, now_ms: int) -> str:
     deployment = state.deployment
     if state.target is None:
         return "deleting"
     if deployment is not None and deployment.status is DeploymentStatus.RUNNING:
-        return "deploying"
+        return "paused" if is_paused(state) else "deploying"
     if state.halted:
         return "failed"
     if state.count == 0:
@@ -99,6 +106,8 @@ def _app_status(world: World, state: AppState, healthy: int) -> str:
     completed = sum(1 for r in state.instances if has_completed(r))
     if completed >= state.count and not healthy:
         return "completed"
+    if is_crash_looping(state, now_ms=now_ms):
+        return "crash looping"
     if healthy + completed >= state.count:
         return "running"
     return "blocked" if world.blocked.get(state.app_id) else "degraded"
@@ -134,7 +143,29 @@ def present_deployment(world: World, state: AppState) -> DeploymentView | None:
         old=len(old),
         started_at_ms=deployment.started_at_ms,
         ended_at_ms=deployment.ended_at_ms,
+        paused=is_paused(state),
+        **_step_fields(state, deployment),
     )
+
+
+def _step_fields(state: AppState, deployment: Deployment) -> dict[str, Any]:
+    """Where a deployment by steps is; of one that has ended or has no steps, only its strategy."""
+    strategy = deployment.strategy
+    fields: dict[str, Any] = {"strategy": strategy.kind.value}
+    counts = steps_of(state)
+    if not is_midway(state):
+        return fields
+    since_ms = deployment.baking_since_ms
+    stage = "starting" if since_ms is None else "holding" if strategy.hold else "baking"
+    ends = since_ms is not None and not strategy.hold
+    return {
+        **fields,
+        "step": deployment.step + 1,
+        "steps": len(counts),
+        "step_wanted": counts[deployment.step],
+        "stage": stage,
+        "bake_ends_at_ms": (since_ms or 0) + int(strategy.bake_s * 1000) if ends else None,
+    }
 
 
 def _why_not_healthy(world: World, records: Sequence[InstanceRecord]) -> str:
@@ -318,7 +349,8 @@ def _served(world: World, app_id: str, key: RouteKey, instance_id: str) -> Serve
 
 def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint | None) -> str:
     if served is not None:
-        return served.state.value
+        waits = served.state is EndpointState.DRAINING and record.phase is Phase.READY
+        return "standby" if waits else served.state.value
     if record.phase < Phase.READY:
         return "starting"
     return "unhealthy" if not is_healthy(world, record) else "not routed"
@@ -369,6 +401,7 @@ def present_release(
         description=release.description,
         manifest_name=release.manifest_name,
         manifest=release.manifest if whole else "",
+        receipts=tuple(replace(one, before={}) for one in release.receipts) if whole else (),
         warnings=warnings,
     )
 

@@ -144,7 +144,7 @@ class AppView:
     healthy: int
     release: str
     image: str
-    status: str  # running, deploying, stopped, failed, completed, blocked
+    status: str  # running, deploying, paused, stopped, failed, completed, blocked, crash looping
     blocked: str
     ports: tuple[PortView, ...]
     deployment: DeploymentView | None = None
@@ -155,7 +155,7 @@ class StackView:
     """One stack. `urls` are its public listeners as a person would type them."""
 
     name: str
-    status: str  # new, deploying, running, degraded, failed
+    status: str  # new, deploying, paused, running, degraded, failed
     release: str
     created_at_ms: int
     apps: tuple[AppView, ...]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from portway.core.app import App
+from portway.core.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,10 @@ class Release:
     apps: tuple[App, ...]  # build replaced by the built image
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     description: str = ""
+    build_ms: int = 0  # what making it took before it was sent: building, then pulling, its images
+    pull_ms: int = 0
+    within_policy: bool = False  # made by a caller whom the policy binds
+    receipts: tuple[Receipt, ...] = ()  # of the deployments of it, oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

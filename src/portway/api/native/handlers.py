@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import portway
 from portway.api.native.endpoint import Call, NoQuery
 from portway.api.native.requests import (
+    AccessLogQuery,
     BuildQuery,
     CertificateQuery,
     CertificateRequest,
@@ -29,6 +31,7 @@ from portway.api.native.streams import closing_source
 from portway.api.roles import Role
 from portway.controller.contract import Operations
 from portway.controller.views import (
+    AccessLine,
     CertificateView,
     EnvView,
     InstanceView,
@@ -107,11 +110,11 @@ async def delete_stack(do: Operations, call: Call[None, DeleteQuery]) -> Promoti
 
 
 async def plan(do: Operations, call: Call[ReleaseRequest, NoQuery]) -> PlanView:
-    return await do.plan(call.path["stack"], call.body)
+    return await do.plan(call.path["stack"], call.body, within_policy=_is_bound(call))
 
 
 async def create_release(do: Operations, call: Call[ReleaseRequest, NoQuery]) -> ReleaseView:
-    return await do.create_release(call.path["stack"], call.body)
+    return await do.create_release(call.path["stack"], call.body, within_policy=_is_bound(call))
 
 
 async def releases(do: Operations, call: Call[None, ReleasesQuery]) -> tuple[ReleaseView, ...]:
@@ -167,9 +170,12 @@ async def environment(do: Operations, call: Plain) -> EnvView:
 
 async def change_environment(do: Operations, call: Call[EnvironmentRequest, NoQuery]) -> EnvView:
     view = await do.change_environment(
-        call.path["stack"], set_=call.body.set, unset=call.body.unset
+        call.path["stack"],
+        set_=call.body.set,
+        unset=call.body.unset,
+        within_policy=_is_bound(call),
     )
-    if call.role.covers(Role.ADMIN):
+    if not _is_bound(call):
         return view
     # Whoever may set a variable need not know the others.
     return replace(view, environment=dict(call.body.set))
@@ -236,8 +242,18 @@ def pull(do: Operations, call: Call[PullRequest, NoQuery]) -> AsyncIterator[Prog
     return do.pull(call.body.image)
 
 
+def access_log(do: Operations, call: Call[None, AccessLogQuery]) -> AsyncIterator[AccessLine]:
+    asked = call.query
+    return do.access_log(call.path["stack"], app=asked.app, follow=asked.follow, tail=asked.tail)
+
+
 def run(do: Operations, call: Call[RunRequest, NoQuery]) -> AsyncIterator[LogView | ExitView]:
     return _run_views(do.run(call.path["stack"], call.path["app"], call.body.argv))
+
+
+def _is_bound(call: Call[Any, Any]) -> bool:
+    """Whether the policy binds the caller: everybody but an admin."""
+    return not call.role.covers(Role.ADMIN)
 
 
 async def _put_certificate(

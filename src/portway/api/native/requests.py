@@ -8,6 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from portway.controller.views import StrategyRequest
+
 _SEQUENCE_MAX = 2**63 - 1
 _COUNT_MAX = 2**31 - 1
 
@@ -15,14 +17,37 @@ Count = Annotated[int, Meta(ge=0, le=_COUNT_MAX)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromoteRequest:
+class Steps:
+    """How to deploy, where it is not to be as the manifest says.
+
+    `strategy`: rolling, canary or blue-green. `canary`: its steps, for instance "5%,25%,50%". `bake_s`:
+    how long each step is observed. `hold`: each step waits for `resume` instead.
+    """
+
+    strategy: str = ""
+    canary: str = ""
+    bake_s: float | None = None
+    hold: bool = False
+
+    @property
+    def asked(self) -> StrategyRequest | None:
+        """What of it was given; None when nothing was."""
+        if not (self.strategy or self.canary or self.bake_s is not None or self.hold):
+            return None
+        return StrategyRequest(
+            strategy=self.strategy, canary=self.canary, bake_s=self.bake_s, hold=self.hold
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteRequest(Steps):
     """How to promote. `force`: replace instances even where nothing changed."""
 
     force: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackRequest:
+class RollbackRequest(Steps):
     """Where to go back to. `to`: a release id; empty = the release before the active one."""
 
     to: str = ""
@@ -36,7 +61,7 @@ class ScaleRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestartRequest:
+class RestartRequest(Steps):
     """What to restart. `app`: one App; empty = every App of the stack."""
 
     app: str = ""
@@ -147,6 +172,19 @@ class LogsQuery:
     follow: Annotated[bool, Meta(description="Go on with new lines as they come (1 or 0).")] = False
     tail: Annotated[
         Count | None, Meta(description="Only the last so many of the lines already written.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLogQuery:
+    """Which requests."""
+
+    app: Annotated[str, Meta(description="Only this App; empty = all that keep a log.")] = ""
+    follow: Annotated[bool, Meta(description="Go on with new requests as they end (1 or 0).")] = (
+        False
+    )
+    tail: Annotated[
+        Count | None, Meta(description="Only the last so many of those already written.")
     ] = None
 
 

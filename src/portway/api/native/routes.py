@@ -6,6 +6,7 @@ from portway.api.native import handlers
 from portway.api.native.endpoint import Endpoint
 from portway.api.native.handlers import ExitView, LogView, StopView, VersionView
 from portway.api.native.requests import (
+    AccessLogQuery,
     BuildQuery,
     CertificateQuery,
     CertificateRequest,
@@ -25,6 +26,7 @@ from portway.api.native.requests import (
 )
 from portway.api.roles import Role
 from portway.controller.views import (
+    AccessLine,
     CertificateView,
     EnvView,
     InstanceView,
@@ -257,7 +259,7 @@ _RELEASES = (
         response=PromotionView,
         ask=handlers.cancel,
     ),
-Endpoint(
+    Endpoint(
         method="POST",
         path=f"{_STACK}/abort",
         name="abort",
@@ -287,7 +289,7 @@ Endpoint(
         response=PromotionView,
         ask=handlers.resume,
     ),
-        Endpoint(
+    Endpoint(
         method="POST",
         path=f"{_STACK}/builds",
         name="build",
@@ -387,6 +389,18 @@ _RUNNING = (
         response=LogView,
         query=LogsQuery,
         stream=handlers.logs,
+        example_query="app=web&tail=100",
+    ),
+    Endpoint(
+        method="GET",
+        path=f"{_STACK}/access-log",
+        name="access_log",
+        tag="Running",
+        summary="The requests that the balancer served",
+        description="Of Apps that keep an access log. Paths come without their query.",
+        response=AccessLine,
+        query=AccessLogQuery,
+        stream=handlers.access_log,
         example_query="app=web&tail=100",
     ),
 )
