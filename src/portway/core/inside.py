@@ -26,7 +26,10 @@ def explain(inside: Inside) -> str:
 
 def sentence_of(hop: Hop) -> str:
     """What is wrong and what to do, in one sentence."""
-    return f"{hop.text}; {hop.fix}" if hop.fix else hop.text
+    fix = hop.fix
+    if fix[1:2].islower() and not fix.startswith("Docker"):
+        fix = fix[0].lower() + fix[1:]
+    return f"{hop.text}; {fix}" if fix else hop.text
 
 
 def inside_hops(inside: Inside) -> tuple[Hop, Hop]:
