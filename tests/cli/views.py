@@ -14,6 +14,8 @@ def deployment(**changes: Any) -> dict[str, Any]:
     return {
         "id": "D1", "app": "web", "release": RELEASE, "status": "done", "reason": "", "desired": 2,
         "started": 2, "healthy": 2, "old": 0, "started_at_ms": NOW_MS - 5000, "ended_at_ms": NOW_MS,
+        "strategy": "rolling", "step": 0, "steps": 0, "step_wanted": 0, "stage": "", "bake_ends_at_ms": None,
+        "paused": False,
     } | changes  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from portway.cli.map import terminal_columns
 from portway.cli.mapview import map_lines
 from portway.cli.options import complete_stack, json_option, no_wait_option, stack_option
 from portway.cli.stacks import inferred_stack
+from portway.cli.steps import step_text
 from portway.cli.tables import coloured, key_values, table
 from portway.cli.times import ago
 from portway.controller.views import AppView, MapRoute, StackView
@@ -100,7 +101,7 @@ def info_lines(view: StackView, routes: Sequence[MapRoute], *, now_ms: int) -> l
             ("Status", coloured(view.status)),
             ("Release", view.release or "(none)"),
             ("Created", ago(view.created_at_ms, now_ms=now_ms)),
-            ("Apps", "\n".join(_app_line(app) for app in view.apps) or "(none)"),
+            ("Apps", "\n".join(_app_line(app, now_ms) for app in view.apps) or "(none)"),
         ]
     )
     shown = map_lines(routes, columns=terminal_columns())
@@ -111,8 +112,11 @@ def _healthy(app: AppView) -> str:
     return f"{app.name} {app.healthy}/{app.count}"
 
 
-def _app_line(app: AppView) -> str:
+def _app_line(app: AppView, now_ms: int) -> str:
     text = f"{_healthy(app)} healthy, {coloured(app.status)}"
+    step = step_text(app.deployment, now_ms=now_ms) if app.deployment else ""
+    if step and app.deployment and app.deployment.status == "running":
+        text = f"{text}, {step}"
     why = app.blocked or (app.deployment.reason if app.deployment else "")
     return f"{text}: {why}" if why else text
 

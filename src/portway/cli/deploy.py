@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from portway.cli import session
 from portway.cli.client import segment
-from portway.cli.options import json_option, no_wait_option, stack_option
+from portway.cli.options import (
+    json_option,
+    no_wait_option,
+    stack_option,
+    strategy_body,
+    strategy_options,
+)
 
 
 @click.command("deploy")
@@ -23,6 +31,7 @@ from portway.cli.options import json_option, no_wait_option, stack_option
     help="Variables for ${...}, instead of .env.",
 )
 @click.option("-m", "--description", default="", help="A remark kept with the release.")
+@strategy_options
 @no_wait_option
 @json_option
 def command(
@@ -32,6 +41,10 @@ def command(
     profiles: tuple[str, ...],
     env_files: tuple[str, ...],
     description: str,
+    strategy: str | None,
+    canary: str,
+    bake_s: float | None,
+    hold: bool,
     no_wait: bool,
     as_json: bool,
 ) -> None:
@@ -40,6 +53,7 @@ def command(
     Starts a server in the background when none runs. A release that does not become healthy
     leaves the running one as it is.
     """
+    how = strategy_body(strategy, canary, bake_s, hold)
     from portway.cli import deploying
     from portway.cli.follow import conclude
     from portway.cli.project import read_project
@@ -57,13 +71,15 @@ def command(
     if not as_json:
         session.say(f"Deploying {project.stack}")
     images: dict[str, str] = {}
+    begun_s = time.monotonic()
     if deploying.runs_images(client):
         images = deploying.build_images(client, project, quiet=as_json)
+    build_ms = deploying.since_ms(begun_s) if images else 0
     release = deploying.create_release(
-        client, project, images, description=description, quiet=as_json
+        client, project, images, description=description, quiet=as_json, build_ms=build_ms
     )
     if not as_json:
         session.say(f"Release {release.id}")
     path = f"/stacks/{segment(project.stack)}/releases/{segment(release.id)}/promote"
-    answer = client.ask("POST", path, body={"force": force})
+    answer = client.ask("POST", path, body={"force": force, **how})
     conclude(client, answer, no_wait=no_wait, as_json=as_json)

@@ -29,6 +29,7 @@ from portway.cli.progress import (
     progress_lines,
     survivors,
 )
+from portway.cli.receipts import receipt_lines, receipt_of
 from portway.controller.views import (
     DeploymentView,
     InstanceView,
@@ -57,13 +58,19 @@ def conclude(client: Client, answer: Any, *, no_wait: bool, as_json: bool) -> No
         session.say(_remarks(promotion))
     ended = _followed(client, promotion, quiet=as_json)
     failed = [one for one in ended.values() if one.status != DONE]
+    receipt = receipt_of(client, promotion)
+    is_running = True
     if as_json:
         answer["deployments"] = [_as_json(one) for one in ended.values()]
+        answer["receipt"] = msgspec.to_builtins(receipt)
         session.say_json(answer)
-    elif not failed and not say_running(client, promotion.stack):
-        raise click.exceptions.Exit(1)
+    elif not failed:
+        is_running = say_running(client, promotion.stack)
     if failed:
         _say_failed(client, promotion, failed)
+    if receipt is not None and not as_json:
+        session.say(receipt_lines(receipt))
+    if failed or not is_running:
         raise click.exceptions.Exit(1)
 
 
@@ -131,7 +138,7 @@ def _followed(
         while True:
             view = _patiently(client, promotion.stack)
             now = latest(view, promotion.deployments)
-            live.show(progress_lines(view, now))
+            live.show(progress_lines(view, now, now_ms=session.now_ms()))
             if is_over(now) and not _is_settling(view, now):
                 return now
             for text in _next_notes(news):

@@ -46,6 +46,9 @@ COMMANDS = {
         "rollback", "Go back to the release before the active one, or to the one named."
     ),
     "cancel": Entry("cancel", "Stop the running deployment and return to what ran before."),
+    "abort": Entry("abort", "The same as cancel."),
+    "pause": Entry("pause", "Have the running deployment stand still."),
+    "resume": Entry("resume", "Go on with a deployment that is paused or holds at a step."),
     "env": Entry("env", "Show and change the variables of a stack."),
     "ssl": Entry("ssl", "Show and change the certificates of a stack's listeners."),
     "logs": Entry("logs", "Print the output of instances."),

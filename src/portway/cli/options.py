@@ -64,6 +64,50 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the API's an
 _no_wait = click.option("--no-wait", is_flag=True, help="Do not wait until the change is done.")
 
 
+_strategy = (
+    click.option(
+        "--strategy",
+        type=click.Choice(["rolling", "canary", "blue-green"]),
+        help="In which order the new release takes over, instead of what the manifest says.",
+    ),
+    click.option(
+        "--canary",
+        default="",
+        metavar="PERCENTS",
+        help="The steps of a canary: 10%, or 5%,25%,50%.",
+    ),
+    click.option(
+        "--bake",
+        "bake_s",
+        type=float,
+        metavar="SECONDS",
+        help="How long each step is observed before the next (30).",
+    ),
+    click.option("--hold", is_flag=True, help="Wait at each step for `portway resume`."),
+)
+
+
+def strategy_options(function: F) -> F:
+    """`--strategy`, `--canary`, `--bake` and `--hold`."""
+    for option in reversed(_strategy):
+        function = option(function)
+    return function
+
+
+def strategy_body(
+    strategy: str | None, canary: str, bake_s: float | None, hold: bool
+) -> dict[str, Any]:
+    """What of them was given, as a request carries it; refused before anything is built or asked."""
+    given = {"strategy": strategy or "", "canary": canary, "bake_s": bake_s, "hold": hold}
+    body = {key: value for key, value in given.items() if value not in ("", None, False)}
+    if body:
+        from portway.controller.strategies import check_request
+        from portway.controller.views import StrategyRequest
+
+        check_request(StrategyRequest(**body))
+    return body
+
+
 def stack_option(function: F) -> F:
     """`-a/--app STACK`."""
     return _stack(function)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from portway.cli.steps import step_text
 from portway.cli.tables import coloured
 from portway.controller.views import AppView, DeploymentView, InstanceView, StackView
 from portway.core.events import Event
@@ -38,12 +39,14 @@ def culprits(deployments: Iterable[DeploymentView]) -> list[DeploymentView]:
     return [one for one in wrong if one.status == FAILED] or wrong
 
 
-def progress_lines(view: StackView, deployments: Mapping[str, DeploymentView]) -> dict[str, str]:
+def progress_lines(
+    view: StackView, deployments: Mapping[str, DeploymentView], *, now_ms: int
+) -> dict[str, str]:
     """One line for each App: how many are started, healthy and old, and what it waits for."""
     blocked = {app.name: app.blocked for app in view.apps}
     width = max((len(name) for name in deployments), default=0)
     return {
-        name: f"  {name.ljust(width)}  {_progress(one, blocked.get(name, ''))}"
+        name: f"  {name.ljust(width)}  {_progress(one, blocked.get(name, ''), now_ms)}"
         for name, one in deployments.items()
     }
 
@@ -101,14 +104,21 @@ def _latest(app: AppView | None, begun: DeploymentView) -> DeploymentView:
     return app.deployment
 
 
-def _progress(one: DeploymentView, blocked: str) -> str:
+def _progress(one: DeploymentView, blocked: str, now_ms: int) -> str:
     if one.status == DONE:
         return f"{one.desired}/{one.desired} healthy, {coloured(DONE)}"
     if one.status != RUNNING:
         return f"{coloured(one.status)}: {_first_line(one.reason)}".removesuffix(": ")
-    parts = [f"{one.started}/{one.desired} started", f"{one.healthy}/{one.desired} healthy"]
+    step = step_text(one, now_ms=now_ms)
+    parts = (
+        [step]
+        if step
+        else [f"{one.started}/{one.desired} started", f"{one.healthy}/{one.desired} healthy"]
+    )
     if one.old:
         parts.append(f"{one.old} old")
+    if one.paused:
+        parts.append("paused: `portway resume` goes on, `portway abort` goes back")
     if waiting := blocked or one.reason:
         parts.append(f"waiting: {_first_line(waiting)}")
     return ", ".join(parts)

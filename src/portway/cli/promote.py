@@ -7,7 +7,14 @@ import click
 from portway.cli import session
 from portway.cli.client import segment
 from portway.cli.follow import conclude
-from portway.cli.options import complete_release, json_option, no_wait_option, stack_option
+from portway.cli.options import (
+    complete_release,
+    json_option,
+    no_wait_option,
+    stack_option,
+    strategy_body,
+    strategy_options,
+)
 from portway.cli.stacks import inferred_stack
 
 
@@ -15,11 +22,23 @@ from portway.cli.stacks import inferred_stack
 @click.argument("release", shell_complete=complete_release)
 @stack_option
 @click.option("--force", is_flag=True, help="Replace instances even where nothing changed.")
+@strategy_options
 @no_wait_option
 @json_option
-def command(release: str, stack: str | None, force: bool, no_wait: bool, as_json: bool) -> None:
+def command(
+    release: str,
+    stack: str | None,
+    force: bool,
+    strategy: str | None,
+    canary: str,
+    bake_s: float | None,
+    hold: bool,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
     """Deploy a release that exists."""
+    how = strategy_body(strategy, canary, bake_s, hold)
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/releases/{segment(release)}/promote"
-    answer = client.ask("POST", path, body={"force": force})
+    answer = client.ask("POST", path, body={"force": force, **how})
     conclude(client, answer, no_wait=no_wait, as_json=as_json)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import click
 
 from portway.cli import session
-from portway.cli.client import converted, segment
+from portway.cli.client import Client, converted, segment
 from portway.cli.options import complete_instance, json_option, stack_option
 from portway.cli.stacks import inferred_stack, named_stack
+from portway.cli.steps import app_remark
 from portway.cli.tables import coloured, shortened, table
 from portway.cli.times import ago
-from portway.controller.views import InstanceView, PortView
+from portway.controller.views import InstanceView, PortView, StackView
+from portway.core.errors import RequestError
 
 _HEADINGS = ("ID", "APP", "RELEASE", "HEALTH", "PHASE", "PORTS", "STARTED", "COMMAND")
 _COMMAND_WIDTH = 40
@@ -31,13 +33,14 @@ def command(context: click.Context, stack: str | None, everything: bool, as_json
     if context.invoked_subcommand is not None:
         return
     name = "" if everything else named_stack(stack)
-    answer = session.client().ask("GET", "/instances", query={"stack": name})
+    client = session.client()
+    answer = client.ask("GET", "/instances", query={"stack": name})
     if as_json:
         session.say_json(answer)
         return
-    session.say(
-        instance_lines(converted(answer, tuple[InstanceView, ...]), name, now_ms=session.now_ms())
-    )
+    now_ms = session.now_ms()
+    lines = instance_lines(converted(answer, tuple[InstanceView, ...]), name, now_ms=now_ms)
+    session.say(lines + _app_remarks(client, name, now_ms))
 
 
 @command.command("stop")
@@ -72,6 +75,24 @@ def instance_lines(instances: Sequence[InstanceView], stack: str, *, now_ms: int
 def ports_text(ports: Sequence[PortView]) -> str:
     """`31004->80, 31005->443/tcp`: host_port to container_port; "-" without ports."""
     return ", ".join(_port_text(view) for view in ports) or "-"
+
+
+def _app_remarks(client: Client, stack: str, now_ms: int) -> list[str]:
+    """A line for each App whose deployment stands at a step or is paused, or that is crash looping."""
+    try:
+        if stack:
+            stacks = (client.view(StackView, "GET", f"/stacks/{segment(stack)}"),)
+        else:
+            stacks = client.view(tuple[StackView, ...], "GET", "/stacks")
+    except RequestError:
+        return []  # deleted in this moment
+    remarks = [
+        text if stack else f"{view.name}/{text}"
+        for view in stacks
+        for app in view.apps
+        if (text := app_remark(app, now_ms=now_ms))
+    ]
+    return ["", *remarks] if remarks else []
 
 
 def _row(instance: InstanceView, now_ms: int) -> tuple[str, ...]:

@@ -7,18 +7,36 @@ import click
 from portway.cli import session
 from portway.cli.client import segment
 from portway.cli.follow import conclude
-from portway.cli.options import complete_app, json_option, no_wait_option, stack_option
+from portway.cli.options import (
+    complete_app,
+    json_option,
+    no_wait_option,
+    stack_option,
+    strategy_body,
+    strategy_options,
+)
 from portway.cli.stacks import inferred_stack
 
 
 @click.command("restart")
 @click.argument("app", required=False, default="", shell_complete=complete_app)
 @stack_option
+@strategy_options
 @no_wait_option
 @json_option
-def command(app: str, stack: str | None, no_wait: bool, as_json: bool) -> None:
+def command(
+    app: str,
+    stack: str | None,
+    strategy: str | None,
+    canary: str,
+    bake_s: float | None,
+    hold: bool,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
     """Replace every instance of a stack, or of one APP, with the same release; no request is dropped."""
+    how = strategy_body(strategy, canary, bake_s, hold)
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/restart"
-    answer = client.ask("POST", path, body={"app": app})
+    answer = client.ask("POST", path, body={"app": app, **how})
     conclude(client, answer, no_wait=no_wait, as_json=as_json)

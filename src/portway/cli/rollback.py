@@ -7,7 +7,14 @@ import click
 from portway.cli import session
 from portway.cli.client import converted, segment
 from portway.cli.follow import conclude
-from portway.cli.options import complete_release, json_option, no_wait_option, stack_option
+from portway.cli.options import (
+    complete_release,
+    json_option,
+    no_wait_option,
+    stack_option,
+    strategy_body,
+    strategy_options,
+)
 from portway.cli.stacks import inferred_stack
 from portway.controller.views import PromotionView
 
@@ -15,13 +22,24 @@ from portway.controller.views import PromotionView
 @click.command("rollback")
 @click.argument("release", required=False, default="", shell_complete=complete_release)
 @stack_option
+@strategy_options
 @no_wait_option
 @json_option
-def command(release: str, stack: str | None, no_wait: bool, as_json: bool) -> None:
+def command(
+    release: str,
+    stack: str | None,
+    strategy: str | None,
+    canary: str,
+    bake_s: float | None,
+    hold: bool,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
     """Go back to the release before the active one, or to RELEASE."""
+    how = strategy_body(strategy, canary, bake_s, hold)
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/rollback"
-    answer = client.ask("POST", path, body={"to": release})
+    answer = client.ask("POST", path, body={"to": release, **how})
     if not as_json:
         session.say(f"Rolling back to release {converted(answer, PromotionView).release}")
     conclude(client, answer, no_wait=no_wait, as_json=as_json)

@@ -10,10 +10,14 @@ import click
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _GAP = "  "
 _GOOD = frozenset({"running", "healthy", "ready", "done", "completed", "active", "create"})
-_BAD = frozenset({"failed", "unhealthy", "blocked", "degraded", "gone", "remove", "cancelled"})
+_BAD = frozenset(
+    {"failed", "unhealthy", "blocked", "degraded", "gone", "remove", "cancelled", "crash looping"}
+)
 _BUSY = frozenset(
     {
         "deploying",
+        "paused",
+        "standby",
         "deleting",
         "draining",
         "stopping",

@@ -1,0 +1,55 @@
+"""Where a deployment by steps is, as a phrase. Pure: a view in, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from portway.cli.times import elapsed
+from portway.controller.views import AppView, DeploymentView
+
+_BLUE_GREEN = "blue-green"
+_RUNNING = "running"
+_CRASH_LOOPING = "crash looping"
+
+
+def step_text(one: DeploymentView, *, now_ms: int) -> str:
+    """`canary 1/10 serving, baking 30 s more`; "" for a deployment without steps."""
+    if not one.stage:
+        return ""
+    which = (
+        f" step {one.step} of {one.steps}" if one.steps > 1 and one.strategy != _BLUE_GREEN else ""
+    )
+    text = f"{one.strategy}{which} "
+    if one.stage == "starting":
+        seen = ", no traffic yet" if one.strategy == _BLUE_GREEN and one.step == 1 else ""
+        return f"{text}{one.healthy}/{one.step_wanted} healthy{seen}"
+    text += f"{one.step_wanted}/{one.desired} serving, "
+    if one.stage == "holding":
+        return text + "holding until `portway resume`"
+    return f"{text}baking {_left(one.bake_ends_at_ms or now_ms, now_ms)} more"
+
+
+def is_paused(deployments: Iterable[DeploymentView]) -> bool:
+    """Whether any of them stands still."""
+    return any(one.paused for one in deployments)
+
+
+def app_remark(app: AppView, *, now_ms: int) -> str:
+    """What `ps` says of an App besides its instances: it is paused, at a step, or crash looping; else ""."""
+    one = app.deployment
+    if app.status == _CRASH_LOOPING:
+        return f"{app.name}: {app.blocked or _CRASH_LOOPING}"
+    if one is None or one.status != _RUNNING:
+        return ""
+    words = [step_text(one, now_ms=now_ms), "paused (`portway resume` goes on)" * one.paused]
+    text = ", ".join(word for word in words if word)
+    return f"{app.name}: {text}" if text else ""
+
+
+def _left(end_ms: int, now_ms: int) -> str:
+    """Rounded up to what one would say, so that a log does not get a line every second."""
+    seconds = max(0, -(-(end_ms - now_ms) // 1000))
+    if seconds > 120:
+        return elapsed(-(-seconds // 60) * 60_000)
+    unit = 10 if seconds > 20 else 5
+    return f"{-(-seconds // unit) * unit} s"
