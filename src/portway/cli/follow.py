@@ -64,12 +64,12 @@ def conclude(client: Client, answer: Any, *, no_wait: bool, as_json: bool) -> No
         answer["deployments"] = [_as_json(one) for one in ended.values()]
         answer["receipt"] = msgspec.to_builtins(receipt)
         session.say_json(answer)
-    elif not failed:
-        is_running = say_running(client, promotion.stack)
+    elif receipt is not None:
+        session.say(receipt_lines(receipt))
     if failed:
         _say_failed(client, promotion, failed)
-    if receipt is not None and not as_json:
-        session.say(receipt_lines(receipt))
+    elif not as_json:
+        is_running = say_running(client, promotion.stack)
     if failed or not is_running:
         raise click.exceptions.Exit(1)
 

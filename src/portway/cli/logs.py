@@ -7,10 +7,11 @@ import re
 import click
 
 from portway.cli import session
-from portway.cli.client import segment
+from portway.cli.client import converted, segment
 from portway.cli.lines import Prefixes
 from portway.cli.options import complete_app, stack_option
 from portway.cli.stacks import inferred_stack
+from portway.controller.views import AccessLine
 
 _INSTANCE = re.compile(r".+\.\d+")
 
@@ -24,9 +25,17 @@ _INSTANCE = re.compile(r".+\.\d+")
 @click.option(
     "--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each instance."
 )
+@click.option(
+    "--access", is_flag=True, help="The requests served instead, of Apps that keep an access log."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each line as the API's JSON.")
-def command(source: str, stack: str | None, follow: bool, tail: int | None, as_json: bool) -> None:
+def command(
+    source: str, stack: str | None, follow: bool, tail: int | None, access: bool, as_json: bool
+) -> None:
     """Print what instances wrote: of the whole stack, of an APP (web), or of one INSTANCE (web.1, web.1.7)."""
+    if access:
+        _print_requests(source, inferred_stack(stack), follow=follow, tail=tail, as_json=as_json)
+        return
     query = {**source_query(source), "follow": 1 if follow else None, "tail": tail}
     path = f"/stacks/{segment(inferred_stack(stack))}/logs"
     prefixes = Prefixes()
@@ -35,6 +44,27 @@ def command(source: str, stack: str | None, follow: bool, tail: int | None, as_j
             session.say_json_line(line)
         else:
             session.say(prefixes.line(str(line["instance"]), str(line["text"])))
+
+
+def _print_requests(app: str, stack: str, *, follow: bool, tail: int | None, as_json: bool) -> None:
+    query = {"app": app or None, "follow": 1 if follow else None, "tail": tail}
+    for line in session.client().stream("GET", f"/stacks/{segment(stack)}/access-log", query=query):
+        if as_json:
+            session.say_json_line(line)
+        else:
+            session.say(request_text(converted(line, AccessLine)))
+
+
+def request_text(line: AccessLine) -> str:
+    """One request on one line: when, who served it, what became of it, from where, under which id."""
+    parts = [line.time, line.instance or f"{line.app} (no instance)"]
+    if line.protocol == "http":
+        parts += [str(line.status or "-"), line.method, line.path]
+    else:
+        parts += ["tcp", f"{line.bytes_in} bytes in,", f"{line.bytes_out} out"]
+    parts += [f"{line.total_ms:.1f} ms", line.client, line.request_id]
+    text = " ".join(part for part in parts if part)
+    return f"{text}: {line.failure}" if line.failure else text
 
 
 def source_query(source: str) -> dict[str, str]:

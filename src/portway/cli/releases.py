@@ -9,6 +9,7 @@ import click
 from portway.cli import session
 from portway.cli.client import converted, segment
 from portway.cli.options import complete_release, json_option, stack_option
+from portway.cli.receipts import history_lines
 from portway.cli.stacks import inferred_stack
 from portway.cli.tables import coloured, key_values, shortened, table
 from portway.cli.times import ago
@@ -44,7 +45,7 @@ def command(context: click.Context, stack: str | None, limit: int, as_json: bool
 @json_option
 @click.pass_context
 def info(context: click.Context, release: str, stack: str | None, as_json: bool) -> None:
-    """Show one release and its manifest."""
+    """Show one release, what its deployments cost, and its manifest."""
     parent = context.parent.params.get("stack") if context.parent else None
     name = inferred_stack(stack or parent)
     answer = session.client().ask("GET", f"/stacks/{segment(name)}/releases/{segment(release)}")
@@ -72,7 +73,7 @@ def release_lines(releases: Sequence[ReleaseView], *, now_ms: int) -> list[str]:
 
 
 def info_lines(release: ReleaseView, *, now_ms: int) -> list[str]:
-    """One release, its manifest last and as it was written."""
+    """One release, what its deployments cost, its manifest last and as it was written."""
     lines = key_values(
         [
             ("Id", release.id),
@@ -84,4 +85,6 @@ def info_lines(release: ReleaseView, *, now_ms: int) -> list[str]:
             ("Manifest", release.manifest_name),
         ]
     )
+    if release.receipts:
+        lines += ["", "Deployments:", *history_lines(release.receipts, now_ms=now_ms)]
     return [*lines, "", *release.manifest.rstrip("\n").splitlines()]

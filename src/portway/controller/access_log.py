@@ -70,7 +70,8 @@ class AccessLog:
     def _append(self, owner: str, data: bytes) -> None:
         path = self.path(owner)
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (*reversed(path.parents[1:3]), path.parent):
+                directory.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "ab") as file:
                 file.write(data)

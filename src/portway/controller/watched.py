@@ -122,7 +122,7 @@ class Watched:
         records = tuple(app.records.values())
         counted = self._counted(app_id, after)
         found = failures(
-            app.failed, counted, all_seen=self.is_whole and not self.skipped and app.seen > 0
+            app.failed, counted, all_seen=self.is_whole and app.seen >= counted.requests
         )
         p99_ms, worst_ms = _latency(app.latencies)
         return AppReceipt(
