@@ -10,7 +10,9 @@ import errno
 import socket
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import replace
+from ipaddress import ip_address
 from urllib.parse import quote
 
 from cryptography import x509
@@ -172,6 +174,8 @@ def read_certificate(certificate: x509.Certificate) -> SeenCertificate:
 
 async def resolve(host: str, *, timeout_s: float = 3.0) -> tuple[str, ...]:
     """The addresses a host name means, IPv4 first; () when it means none in time."""
+    with suppress(ValueError):
+        return (str(ip_address(host)),)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_s):
