@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
+import sqlite3
+import subprocess
 import sys
 import threading
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,12 +96,15 @@ class Site:
         """Of every process that runs app.py in this directory, whoever started it."""
         return processes_in(self.machine.directory, "app.py")
 
+    def everything(self) -> list[int]:
+        return self.pids()
+
     def settled(self) -> dict[str, Any]:
         """The stack, once nothing is being deployed any more."""
         return until(lambda: at_rest(self), why="the deployment has ended")
 
 
-def at_rest(site: Site) -> dict[str, Any] | None:
+def at_rest(site: Site | Containers) -> dict[str, Any] | None:
     """The stack when it runs or has nothing to run, and no instance is on its way."""
     try:
         stack = site.ask("GET", "/stacks/shop")
@@ -206,3 +213,49 @@ class WebSocket:
                 raise ConnectionError("cut")
             data += piece
         return data
+
+
+class Containers:
+    """A stack of one app in Docker that serves its text, twice."""
+
+    def __init__(self, machine: Machine, image: str, *, docker_host: str = "") -> None:
+        self.machine = machine
+        self.listener = free_port()
+        self.url = f"http://127.0.0.1:{self.listener}/"
+        self._image = image
+        self._host = ["-H", docker_host] if docker_host else []
+
+    def write(self, text: str) -> None:
+        shell = f"mkdir -p /www; echo -n {text} > /www/index.html; exec httpd -f -p 80 -h /www"
+        self.machine.manifest(f"""services:
+  web:
+    image: {self._image}
+    command: {json.dumps(["sh", "-c", shell])}
+    ports: ["{self.listener}:80"]
+    stop_signal: SIGKILL
+    deploy: {{replicas: 2}}
+""")
+
+    def deploy(self, text: str) -> None:
+        self.write(text)
+        self.machine.ok("deploy")
+
+    def ask(self, method: str, path: str, **more: Any) -> Any:
+        return Client(self.machine.home / "portway.sock").ask(method, path, **more)
+
+    def instances(self) -> list[dict[str, Any]]:
+        return self.ask("GET", "/instances", query={"stack": "shop"})
+
+    def everything(self) -> list[str]:
+        """The containers of this home, those that ended too."""
+        return self.docker("ps", "-aq", "--filter", f"label={self.label()}").split()
+
+    def docker(self, *words: str) -> str:
+        command = ["docker", *self._host, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def label(self) -> str:
+        database = f"file:{self.machine.home}/portway.db?mode=ro"
+        with closing(sqlite3.connect(database, uri=True)) as store:
+            row = store.execute("SELECT value FROM meta WHERE name = 'home_id'").fetchone()
+        return f"portway.home={row[0]}"

@@ -1,0 +1,151 @@
+"""The home's disk is full, read-only or damaged: nothing new is decided, everything is served, and it says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.chaos.support import Site, kill, length, report
+from tests.e2e.machine import ROOT, Machine, get, until
+
+sys.path.insert(0, str(ROOT / "examples"))
+from prober import Prober  # noqa: E402
+
+pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(length(120, 600))]
+
+
+@pytest.fixture
+def small(site: Site) -> Iterator[Site]:
+    """A home on a disk of its own, which a test may fill."""
+    home = site.machine.home
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(home)], check=False
+    )
+    if done.returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    yield site
+    (home / "ballast").unlink(missing_ok=True)
+    (home / "ballast.end").unlink(missing_ok=True)
+    _close_and_unmount(site.machine)
+
+
+def _close_and_unmount(machine: Machine) -> None:
+    try:
+        machine.run("apps", "delete", "-a", "shop", "--yes")
+        machine.run("server", "stop")
+        until(lambda: not machine.processes(), deadline_s=20)
+    finally:
+        subprocess.run(["umount", "-l", str(machine.home)], check=True)
+
+
+@pytest.mark.root
+def test_on_a_full_disk_changes_are_refused_what_runs_is_served_and_space_mends_it(small: Site):
+    """C6."""
+    small.deploy("v0", count=1)
+    small.write("v1", count=1)
+    with Prober(small.url, rate_per_s=50) as prober:
+        _fill(small.machine.home)
+        said = small.machine.refused("deploy", code=1)
+        assert "no space left" in said
+        assert "Free some disk space" in said
+        assert small.machine.json("ps")[0]["health"] == "healthy"
+        problems = str(small.machine.json("server", "status")["problems"])
+        (small.machine.home / "ballast").unlink()
+        (small.machine.home / "ballast.end").unlink()
+        small.machine.ok("deploy")
+    report(f"C6: disk full: {prober.result}; it said {problems}")
+    assert prober.result.failures == []
+    assert get(small.url) == "v1"
+
+
+def _fill(home: Path) -> None:
+    """To the last byte: a big piece, then what is left in small ones."""
+    for name, piece in (("ballast", 65536), ("ballast.end", 1)):
+        with (home / name).open("wb", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(b"x" * piece)
+            except OSError:
+                continue
+
+
+@pytest.fixture
+def frozen(site: Site) -> Iterator[list[Path]]:
+    """Files that cannot be written any more, whoever has them open."""
+    files: list[Path] = []
+    yield files
+    _thaw(files)
+
+
+def _freeze(path: Path) -> None:
+    if subprocess.run(["chattr", "+i", str(path)], check=False, capture_output=True).returncode:
+        pytest.skip("this machine's file system cannot make a file immutable")
+
+
+def _thaw(files: list[Path]) -> None:
+    for path in files:
+        subprocess.run(["chattr", "-i", str(path)], check=True)
+    files.clear()
+
+
+@pytest.mark.root
+def test_a_store_that_turns_read_only_refuses_changes_and_takes_them_again_when_mended(
+    site: Site, frozen: list[Path]
+):
+    """C6."""
+    site.deploy("v0", count=1)
+    site.write("v1", count=1)
+    with Prober(site.url, rate_per_s=50) as prober:
+        for name in ("portway.db", "portway.db-wal"):
+            _freeze(site.machine.home / name)
+            frozen.append(site.machine.home / name)
+        said = site.machine.refused("deploy", code=1)
+        assert "portway.db" in said
+        assert "portway tries again by itself" in said
+        assert site.machine.json("ps")[0]["health"] == "healthy"
+        _thaw(frozen)
+        site.machine.ok("deploy")
+    assert prober.result.failures == []
+    assert get(site.url) == "v1"
+
+
+def test_a_truncated_store_is_refused_untouched_and_mended_by_its_backup(site: Site):
+    """C6: the server does not start on it; instances and HAProxy go on."""
+    site.deploy("v0")
+    before = site.pids()
+    with Prober(site.url, rate_per_s=50) as prober:
+        site.machine.ok("server", "stop")
+        store, backup = site.machine.home / "portway.db", site.machine.directory / "backup"
+        shutil.copy(store, backup)
+        os.truncate(store, store.stat().st_size // 2)
+        damaged = store.read_bytes()
+        said = site.machine.refused("server", "start", code=1)
+        assert "is damaged" in said
+        assert "Restore the file from a backup" in said
+        assert store.read_bytes() == damaged, "nothing is written over it"
+        shutil.copy(backup, store)
+        site.machine.start_server()
+        assert set(site.pids()) == set(before)
+        site.deploy("v1")
+    assert prober.result.failures == []
+
+
+def test_what_runs_without_its_store_is_taken_over_by_the_next_deploy(site: Site):
+    """C6: the store is lost for good, as the refusal advises."""
+    site.deploy("v0")
+    with Prober(site.url, rate_per_s=50) as prober:
+        kill(site.machine.server_pid())
+        for path in site.machine.home.glob("portway.db*"):
+            path.unlink()
+        site.machine.start_server()
+        assert get(site.url) == "v0"
+        site.deploy("v1")
+    report(f"C6: store lost: {prober.result}")
+    assert prober.result.failures == []
+    assert get(site.url) == "v1"
