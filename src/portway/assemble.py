@@ -23,6 +23,7 @@ from portway.controller.host_ports import HostPorts
 from portway.controller.leases import Leases
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
+from portway.controller.policing import PolicyFile
 from portway.controller.probes import Checker, NetworkChecker, ProbeTarget
 from portway.controller.world import app_of
 from portway.core.errors import PortwayError
@@ -249,6 +250,7 @@ def _controller(
         checker=checker,
         clock=clock,
         publish_address=config.publish_address,
+        policy=PolicyFile(config.home, runs_commands=not engine.traits.runs_images),
         access_log=AccessLog(config.home / "log" / "access", everybody=config.access_log),
     )
 

@@ -197,13 +197,18 @@ class FakeOperations:
         self._called("delete_stack", name, drain=drain)
         return self._promotion()
 
-    async def plan(self, stack: str, request: ReleaseRequest) -> PlanView:
+    async def plan(
+        self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
+    ) -> PlanView:
         self._called("plan", stack, request=request)
         change = PlanChange(app="web", action="create", why="it is new", count=2, ports=(PORT,))
         return PlanView(stack=stack, changes=(change,))
 
-    async def create_release(self, stack: str, request: ReleaseRequest) -> ReleaseView:
-        self._called("create_release", stack, request=request)
+    async def create_release(
+        self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
+    ) -> ReleaseView:
+        bound = {"within_policy": True} if within_policy else {}
+        self._called("create_release", stack, request=request, **bound)
         if "wrong" in request.manifest:
             problem = Problem(
                 message="is not a port",
@@ -294,7 +299,12 @@ class FakeOperations:
         return EnvView(stack=stack, environment=dict(self.variables))
 
     async def change_environment(
-        self, stack: str, *, set_: Mapping[str, str], unset: Sequence[str]
+        self,
+        stack: str,
+        *,
+        set_: Mapping[str, str],
+        unset: Sequence[str],
+        within_policy: bool = False,
     ) -> EnvView:
         self._called("change_environment", stack, set=dict(set_), unset=tuple(unset))
         self.variables.update(set_)

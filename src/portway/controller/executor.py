@@ -12,6 +12,7 @@ import structlog
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
 from portway.controller.metrics import ERRORS, Metrics
+from portway.controller.policing import PolicyFile
 from portway.controller.world import World, app_of, link_targets, network_aliases
 from portway.core.environment import expand, instance_environment, is_known_at_start
 from portway.core.errors import BalancerError, EngineError, EngineErrorKind
@@ -42,6 +43,7 @@ class Executor:
         engine_changed: Callable[[str], None],
         routes_changed: Callable[[str], None],
         metrics: Metrics | None = None,
+        policy: PolicyFile | None = None,
     ) -> None:
         self._world = world
         self._engine = engine
@@ -50,6 +52,7 @@ class Executor:
         self._engine_changed = engine_changed
         self._routes_changed = routes_changed
         self._metrics = metrics or Metrics()
+        self._policy = policy or PolicyFile(None)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[
             str, tuple[ApplyRoutes, int]
@@ -125,14 +128,24 @@ class Executor:
     async def _start(self, action: StartInstance) -> None:
         instance_id = action.identity.id
         try:
+            request = self.start_request(action)
+            self._check_policy(request)
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                await self._engine.start(self.start_request(action))
+                await self._engine.start(request)
             self._world.start_failures.pop(instance_id, None)
         except EngineError as error:
             self._note_start_failure(instance_id, error)
         except TimeoutError:
             why = f"the engine did not answer within {CALL_TIMEOUT_S:.0f} s"
             self._note_start_failure(instance_id, EngineError(why))
+
+    def _check_policy(self, request: StartRequest) -> None:
+        """What was allowed at the release may not be any more: a symlink can be changed in between."""
+        revision = request.revision
+        if revision.within_policy:
+            why = self._policy.forbidden_at_start(revision.app, directory=request.directory)
+            if why:
+                raise EngineError(why, hint="An admin changes the policy.", retryable=False)
 
     def start_request(self, action: StartInstance) -> StartRequest:
         """Everything the engine needs, with the ports filled in."""

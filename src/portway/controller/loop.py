@@ -25,6 +25,7 @@ from portway.controller.metrics import (
     Metrics,
 )
 from portway.controller.observer import Observer
+from portway.controller.policing import PolicyFile
 from portway.controller.probes import Checker, Prober
 from portway.controller.receipts import Receipts
 from portway.controller.saving import Doubts, to_the_end
@@ -65,6 +66,7 @@ class Controller:
         clock: Clock,
         publish_address: str,
         access_log: AccessLog | None = None,
+        policy: PolicyFile | None = None,
     ) -> None:
         self.engine = engine
         self.balancer = balancer
@@ -75,6 +77,7 @@ class Controller:
         self.journal = Journal()
         self.metrics = Metrics()
         self.access_log = access_log or AccessLog(None)
+        self.policy = policy or PolicyFile(None)
         self.lock = asyncio.Lock()
         self.is_open = False
         self._dirty: set[str] = set()
@@ -83,7 +86,12 @@ class Controller:
         self._signal = asyncio.Event()
         self._doubts = Doubts()
         self.prober = Prober(
-            checker, clock, self.world.health, self._health_changed, metrics=self.metrics
+            checker,
+            clock,
+            self.world.health,
+            self._health_changed,
+            readiness=self.world.readiness,
+            metrics=self.metrics,
         )
         self.executor = Executor(
             self.world,
@@ -93,6 +101,7 @@ class Controller:
             engine_changed=self._engine_changed,
             routes_changed=self._routes_changed,
             metrics=self.metrics,
+            policy=self.policy,
         )
         self.observer = Observer(
             self.world,

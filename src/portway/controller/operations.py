@@ -127,9 +127,7 @@ class PortwayOperations(
         return await plan_release(self.controller, stack, manifest, request)
 
     def _check_policy(self, apps: Sequence[App], request: ReleaseRequest) -> None:
-        self.controller.policy.check(
-            apps, directory=request.directory, file=request.manifest_name
-        )
+        self.controller.policy.check(apps, directory=request.directory, file=request.manifest_name)
 
     async def create_release(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
@@ -150,9 +148,7 @@ class PortwayOperations(
                 )
             kept = known or Stack(name=stack, created_at_ms=self._now_ms)
             kept = replace(kept, directory=request.directory or kept.directory)
-            release = replace(
-                self._release(kept, apps, request), within_policy=within_policy
-            )
+            release = replace(self._release(kept, apps, request), within_policy=within_policy)
             await self._save(Batch(stacks=(kept,), releases=(release,)))
         warnings = tuple(str(problem) for problem in manifest.warnings)
         return present_release(release, active=kept.active_release, warnings=warnings)

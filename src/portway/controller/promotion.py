@@ -109,6 +109,7 @@ def _aimed(
             release=release.id,
             app=app,
             environment=environment,
+            within_policy=release.within_policy,
         )
         after = replace(before, target=revision, leaving=False, count=count)
     return deploying(

@@ -3,6 +3,7 @@
 PortwayError
 ├── UserError              yours: exit 2, HTTP 4xx
 │   ├── ManifestError      the file is wrong: file:line:column, field path, hint
+│   │   └── PolicyError        the file asks for more than this caller may
 │   └── RequestError       the request is wrong: what, hint, HTTP status
 │       └── ImageMissingError  an image is not there: fetch it, ask again
 └── WorldError             the world's: exit 1, HTTP 5xx; retried with a back-off when `retryable`
@@ -70,6 +71,12 @@ class ManifestError(UserError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PolicyError(ManifestError):
+    """A manifest that asks for what the policy does not allow this caller."""
+
+    http_status = 403
 
 
 class RequestError(UserError):

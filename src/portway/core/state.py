@@ -17,13 +17,15 @@ from portway.core.instance import InstanceRecord, Phase
 class Revision:
     """One immutable spec of an App. `id` is the release that brought it, or "RELEASE-n" after a restart.
 
-    `environment` holds the stack's variables at that release; secret, never shown.
+    `environment` holds the stack's variables at that release; secret, never shown. `within_policy`: whoever
+    made it is bound by the policy, which is asked again before every start.
     """
 
     id: str
     release: str
     app: App
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    within_policy: bool = False
 
 
 class DeploymentStatus(StrEnum):

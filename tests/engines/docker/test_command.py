@@ -90,9 +90,29 @@ def test_the_simplest_app_asks_for_its_lease_its_network_its_labels_and_nothing_
             "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "31004"}]},
             "RestartPolicy": {"Name": "no"},
             "LogConfig": LOG_CONFIG,
+            "CapDrop": ["NET_RAW"],
         },
         "NetworkingConfig": {"EndpointsConfig": {"portway-home1-httpd": {"Aliases": ["web"]}}},
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "dropped"),
+    [
+        (ContainerOptions(), ["NET_RAW"]),
+        (ContainerOptions(cap_drop=("CHOWN",)), ["CHOWN", "NET_RAW"]),
+        (ContainerOptions(cap_drop=("ALL",)), ["ALL"]),
+        (ContainerOptions(cap_add=("NET_RAW",), cap_drop=("CHOWN",)), ["CHOWN"]),
+        (ContainerOptions(cap_add=("ALL",)), None),
+        (ContainerOptions(privileged=True), None),
+    ],
+)
+def test_raw_sockets_are_for_those_who_ask_for_them(
+    options: ContainerOptions, dropped: list[str] | None
+) -> None:
+    app = App(id="httpd/web", image="httpd:2", container=options)
+    body = container_spec(request(app), SETTINGS).body["HostConfig"]
+    assert body.get("CapDrop") == dropped
 
 
 EVERYTHING = App(

@@ -237,11 +237,18 @@ def _limits(resources: Resources) -> Body:
     return limits
 
 
+def _dropped(options: ContainerOptions) -> list[str]:
+    """Forged packets are for those who ask for NET_RAW; Docker gives it to everybody (CVE-2021-32575 is one result)."""
+    asked = {"NET_RAW", "ALL"} & {*options.cap_add, *options.cap_drop}
+    raw = [] if options.privileged or asked else ["NET_RAW"]
+    return [*options.cap_drop, *raw]
+
+
 def _options(options: ContainerOptions) -> Body:
     every: Body = {
         "Privileged": options.privileged,
         "CapAdd": list(options.cap_add),
-        "CapDrop": list(options.cap_drop),
+        "CapDrop": _dropped(options),
         "ReadonlyRootfs": options.read_only,
         "Init": options.init,
         "ShmSize": options.shm_size_bytes,
