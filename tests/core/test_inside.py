@@ -12,7 +12,12 @@ from portway.core.inside import explain, inside_hops
 
 REFUSED = Answer(reached=Reached.REFUSED)
 CONTAINER = Inside(
-    name="web", address="172.18.0.2", port_number=80, is_container=True, listeners=(), answer=REFUSED
+    name="web",
+    address="172.18.0.2",
+    port_number=80,
+    is_container=True,
+    listeners=(),
+    answer=REFUSED,
 )
 PROCESS = Inside(
     name="web", address="127.0.0.1", port_number=31004, is_container=False, answer=REFUSED
