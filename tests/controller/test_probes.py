@@ -247,7 +247,7 @@ async def test_one_that_is_no_target_any_more_is_forgotten_and_asked_no_more(pac
     pace.prober.sync("shop/web", {})
     pace.prober.sync("shop/api", {})
     assert pace.health == {}
-    assert pace.prober._tasks == pace.prober._targets == pace.prober._ids == {}
+    assert pace.prober._tasks == pace.prober._targets == pace.prober._keys == {}
 
 
 async def test_a_changed_check_holds_from_the_next_time_on(pace: Pace) -> None:
@@ -258,7 +258,7 @@ async def test_a_changed_check_holds_from_the_next_time_on(pace: Pace) -> None:
     hasty = quick("a", start_period_s=0.0, unhealthy_threshold=0)
     pace.prober.sync("shop/web", {"a": hasty})
     await pace.until(lambda: pace.changed == ["a"])
-    assert len(pace.prober._tasks) == 1
+    assert len(pace.prober._tasks) + len(pace.prober._due) == 1
 
 
 async def test_only_an_instance_without_a_verdict_is_asked_fast(pace: Pace) -> None:

@@ -18,7 +18,7 @@ from portway.core.instance import (
 from portway.core.observed import Observed
 from portway.core.ports import Lease
 from portway.core.routes import EndpointState, Route, RouteKey
-from portway.core.routing import failing_ids, is_routed, project_routes, route_keys, wants_listener
+from portway.core.routing import kept_out_ids, is_routed, project_routes, route_keys, wants_listener
 from portway.core.state import AppState, Revision
 
 WEB = PortSpec(name="80", container_port=8080, service_ports=(80,))
@@ -174,11 +174,11 @@ def test_what_is_not_seen_or_has_no_address_is_not_routed() -> None:
 def test_a_failing_instance_gets_no_traffic_unless_all_fail() -> None:
     one, two = record(1), record(2, slot=2)
     both = state(one, two)
-    assert failing_ids(both, observed(one, two, failing=(1,))) == {one.id}
+    assert kept_out_ids(both, observed(one, two, failing=(1,))) == {one.id}
     assert behind(project_routes(both, observed(one, two, failing=(1,)))) == {
         80: [("shop/web.2.2", 8080)]
     }
-    assert failing_ids(both, observed(one, two, failing=(1, 2))) == frozenset()
+    assert kept_out_ids(both, observed(one, two, failing=(1, 2))) == frozenset()
 
 
 def test_each_instance_of_a_pool_has_its_own_listener() -> None:

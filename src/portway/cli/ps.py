@@ -115,9 +115,15 @@ def _port_text(view: PortView) -> str:
 
 
 def _remarks(instances: Sequence[InstanceView]) -> list[str]:
-    remarks = [
-        f"{one.id}: {one.reason or one.health_detail}"
-        for one in instances
-        if one.reason or (one.health == "unhealthy" and one.health_detail)
-    ]
+    remarks = [f"{one.id}: {remark}" for one in instances if (remark := _remark(one))]
     return ["", *remarks] if remarks else []
+
+
+def _remark(one: InstanceView) -> str:
+    """What is to be said of an instance besides its row."""
+    if one.reason:
+        return one.reason
+    said = [one.health_detail] if one.health in ("unhealthy", "not ready") else []
+    if one.unchecked:
+        said.append(f"not checked now, so the verdict stays: {one.unchecked}")
+    return "; ".join(part for part in said if part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import cast
 
 import structlog
@@ -13,7 +14,7 @@ from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
 from portway.controller.doubt import DOUBTED, doubted
 from portway.controller.inspecting import inspect
-from portway.controller.metrics import ERRORS, Metrics
+from portway.controller.metrics import Metrics
 from portway.controller.probes import ProbeTarget
 from portway.controller.world import World, unmet_dependency
 from portway.core.app import CheckKind, HealthCheck, Protocol
@@ -97,7 +98,7 @@ class Observer:
         except Exception as error:
             self._world.instances = None
             self._world.problems["engine"] = _why_unseen("engine", error)
-            self._metrics.count(ERRORS, "engine")
+            self._metrics.failed("engine")
             return set(self._world.apps) if before is not None else set()
         self._world.problems.pop("engine", None)
         self._world.nodes = tuple(
@@ -125,7 +126,7 @@ class Observer:
         except Exception as error:
             self._world.served = None
             self._world.problems["balancer"] = _why_unseen("balancer", error)
-            self._metrics.count(ERRORS, "balancer")
+            self._metrics.failed("balancer")
             self.served_is_stale = True
             return set()
         self._world.problems.pop("balancer", None)
@@ -161,6 +162,7 @@ class Observer:
             served=world.served_by(app_id),
             applied=world.applied.get(app_id),
             health=world.health,
+            readiness=world.readiness,
             nodes=world.nodes,
             node_load=world.load,
             occupied=occupied,
@@ -226,7 +228,7 @@ class Observer:
         return "\n".join(lines[-LAST_WORDS_LINES:])
 
     def probe_targets(self, app_id: str) -> dict[str, ProbeTarget]:
-        """The App's running instances that may become or stay healthy."""
+        """The checks of the App's running instances that may become or stay healthy, by key."""
         targets: dict[str, ProbeTarget] = {}
         state = self._world.apps.get(app_id)
         seen = self._world.seen(app_id) or {}
@@ -236,7 +238,9 @@ class Observer:
                 continue
             target = _target(state, record, instance, self._clock.now_ms())
             if target is not None:
-                targets[record.id] = target
+                targets[target.key] = target
+                if readiness := _readiness_target(state, record, instance, target):
+                    targets[readiness.key] = readiness
         return targets
 
 
@@ -264,6 +268,23 @@ def _target(
         port_number=_checked_port(check, record, seen),
         started_at_ms=started,
         engine_health=seen.engine_health,
+        is_proven=record.phase >= Phase.READY,
+    )
+
+
+def _readiness_target(
+    state: AppState, record: InstanceRecord, seen: ObservedInstance, health: ProbeTarget
+) -> ProbeTarget | None:
+    """The same instance, asked whether it is ready; None where its App has no check for that."""
+    check = state.revisions[record.identity.revision].app.readiness
+    if check is None:
+        return None
+    return replace(
+        health,
+        check=check,
+        port_number=_checked_port(check, record, seen),
+        engine_health="",
+        is_readiness=True,
     )
 
 

@@ -114,10 +114,27 @@ def _app_status(world: World, state: AppState, healthy: int, *, now_ms: int) -> 
 
 
 def is_healthy(world: World, record: InstanceRecord) -> bool:
-    """Whether an instance has been healthy and is not known to fail now."""
+    """Whether an instance has been healthy and is known neither to fail nor to want no traffic now."""
+    return (
+        record.phase is Phase.READY and not is_ill(world, record) and not _is_unready(world, record)
+    )
+
+
+def is_ill(world: World, record: InstanceRecord) -> bool:
+    """Whether the verdict on the instance is that it fails."""
     health = world.health.get(record.id)
-    failing = health is not None and health.status is HealthStatus.FAILING
-    return record.phase is Phase.READY and not failing
+    return health is not None and health.status is HealthStatus.FAILING
+
+
+def _is_unready(world: World, record: InstanceRecord) -> bool:
+    """Whether an instance that is well says that it is not ready, or, at its start, has not said yet that it is."""
+    readiness = world.readiness.get(record.id)
+    if readiness is None or record.phase > Phase.READY or is_ill(world, record):
+        return False
+    if record.phase is Phase.READY:
+        return readiness.status is HealthStatus.FAILING
+    health = world.health.get(record.id, Health())
+    return health.status is HealthStatus.PASSING and readiness.status is not HealthStatus.PASSING
 
 
 def present_deployment(world: World, state: AppState) -> DeploymentView | None:
@@ -175,6 +192,9 @@ def _why_not_healthy(world: World, records: Sequence[InstanceRecord]) -> str:
         if record.phase < Phase.READY and health.failures >= LONG_UNHEALTHY_FAILURES:
             explanation = world.explanations.get(record.id, "")
             return "; ".join(part for part in (health.detail, explanation) if part)
+        readiness = world.readiness.get(record.id, Health())
+        if _is_unready(world, record) and readiness.failures >= LONG_UNHEALTHY_FAILURES:
+            return f"not ready: {readiness.detail}"
     return ""
 
 
@@ -213,8 +233,9 @@ def present_instance(world: World, record: InstanceRecord, state: AppState) -> I
         release=record.identity.release,
         node=record.identity.node,
         phase=_phase(record),
-        health=_health_word(record, health),
-        health_detail=health.detail.partition("\n")[0],
+        health=_health_word(world, record, health),
+        health_detail=_health_detail(world, record, health),
+        unchecked=_unchecked(world, record, health),
         ports=tuple(_instance_ports(record, state)),
         command=command_line(revision.app) if revision else "",
         planned_at_ms=record.planned_at_ms,
@@ -231,11 +252,26 @@ def _phase(record: InstanceRecord) -> str:
     return words.get(record.phase, record.phase.name.lower())
 
 
-def _health_word(record: InstanceRecord, health: Health) -> str:
+def _health_detail(world: World, record: InstanceRecord, health: Health) -> str:
+    readiness = world.readiness.get(record.id)
+    unready = _is_unready(world, record) and readiness is not None and readiness.detail
+    detail = f"not ready: {readiness.detail}" if unready and readiness else health.detail
+    return detail.partition("\n")[0]
+
+
+def _unchecked(world: World, record: InstanceRecord, health: Health) -> str:
+    """Why its checks cannot be made now; "" when they can."""
+    readiness = world.readiness.get(record.id, Health())
+    return (health.unchecked or readiness.unchecked) if record.phase < Phase.DRAINING else ""
+
+
+def _health_word(world: World, record: InstanceRecord, health: Health) -> str:
     if record.phase is Phase.GONE:
         return "-"
     if health.status is HealthStatus.FAILING:
         return "unhealthy"
+    if _is_unready(world, record):
+        return "not ready"
     return "healthy" if record.phase is Phase.READY else "waiting"
 
 
@@ -353,7 +389,9 @@ def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint
         return "standby" if waits else served.state.value
     if record.phase < Phase.READY:
         return "starting"
-    return "unhealthy" if not is_healthy(world, record) else "not routed"
+    if is_ill(world, record):
+        return "unhealthy"
+    return "not ready" if _is_unready(world, record) else "not routed"
 
 
 def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:

@@ -124,13 +124,14 @@ class InstanceView:
     release: str
     node: str
     phase: str
-    health: str
+    health: str  # healthy, unhealthy, not ready (well, but wants no traffic), waiting
     health_detail: str
     ports: tuple[PortView, ...]
     command: str
     planned_at_ms: int
     started_at_ms: int | None
     reason: str = ""
+    unchecked: str = ""  # why its checks cannot be made now; then the verdict before stands
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -173,7 +174,7 @@ class MapEndpoint:
     container_port: int
     target_address: str  # where the balancer really connects
     target_port: int
-    state: str  # ready, draining, starting, unhealthy, not routed
+    state: str  # ready, draining, starting, unhealthy, not ready, not routed
     connections: int = 0
 
 

@@ -37,6 +37,7 @@ class World:
     served: dict[str, dict[RouteKey, ServedRoute]] | None = None  # by owner
     applied: dict[str, tuple[Route, ...]] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
+    readiness: dict[str, Health] = field(default_factory=dict)
     start_failures: dict[str, StartFailure] = field(default_factory=dict)
     last_words: dict[str, str] = field(default_factory=dict)
     explanations: dict[str, str] = field(default_factory=dict)  # why one is not healthy, by id
@@ -100,7 +101,13 @@ class World:
     def forget_gone(self, state: AppState) -> None:
         """Keep nothing about instances that are gone; their records say why."""
         about: tuple[dict[str, Any], ...]
-        about = (self.health, self.start_failures, self.last_words, self.explanations)
+        about = (
+            self.health,
+            self.readiness,
+            self.start_failures,
+            self.last_words,
+            self.explanations,
+        )
         for record in state.instances:
             if record.phase is Phase.GONE:
                 for known in about:

@@ -95,16 +95,19 @@ class HealthCheck:
     """When an instance counts as healthy.
 
     TCP/HTTP/HTTPS use the port named `port_name` (None: the App's first TCP port; without one the
-    instance is healthy once it has run for `settle_s`). COMMAND runs `command` inside the instance;
-    exit 0 passes. Before the first pass it is tried every `start_interval_s`, and the instance counts
-    as failing only after `start_period_s` plus `unhealthy_threshold` intervals.
+    instance is healthy once it has run for `settle_s`). HTTP and HTTPS ask `method` `path` as `host`
+    ("" = the address asked, which is never followed elsewhere) and pass on one of `statuses`. COMMAND
+    runs `command` inside the instance; exit 0 passes. Nothing is asked for `delay_s`. Before the first
+    pass it is tried every `start_interval_s`, and the instance counts as failing only after `delay_s`,
+    `start_period_s` and `unhealthy_threshold` intervals.
     """
 
     kind: CheckKind = CheckKind.TCP
     port_name: str | None = None
     path: str = "/"
-    status_min: int = 200
-    status_max: int = 399
+    method: str = "GET"
+    host: str = ""
+    statuses: tuple[tuple[int, int], ...] = ((200, 399),)  # first and last of each range
     command: tuple[str, ...] = ()
     interval_s: float = 5.0
     timeout_s: float = 3.0
@@ -113,6 +116,7 @@ class HealthCheck:
     healthy_threshold: int = 1
     unhealthy_threshold: int = 2
     settle_s: float = 1.0
+    delay_s: float = 0.0
 
 
 class StrategyKind(StrEnum):
@@ -285,6 +289,7 @@ class App:
     ports: tuple[PortSpec, ...] = ()
     expose: tuple[int, ...] = ()
     health: HealthCheck = HealthCheck()
+    readiness: HealthCheck | None = None  # failing it costs an instance its traffic, never its life
     rollout: Rollout = Rollout()
     resources: Resources = Resources()
     volumes: tuple[Volume, ...] = ()

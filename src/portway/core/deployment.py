@@ -7,7 +7,7 @@ from dataclasses import replace
 from portway.core.capacity import failure_threshold
 from portway.core.draft import Draft
 from portway.core.instance import Phase
-from portway.core.lifecycle import explained
+from portway.core.lifecycle import explained, standing
 from portway.core.rollout import take_census
 from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
 from portway.core.strategy import is_midway, is_strict
@@ -99,9 +99,8 @@ def _stalled_reason(draft: Draft, failures: tuple[Failure, ...]) -> str:
 
 def _unhealthy_detail(draft: Draft) -> str:
     for record in take_census(draft).fresh:
-        health = draft.observed.health.get(record.id)
-        if health is not None and health.detail:
-            return explained(draft.observed, record.id, health.detail)
+        if said := standing(draft.observed, record.id):
+            return said
     return ""
 
 

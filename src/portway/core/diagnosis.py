@@ -16,7 +16,7 @@ from portway.core.facts import (
     Reached,
     Verdict,
 )
-from portway.core.health import HealthStatus, startup_deadline_ms
+from portway.core.health import HealthStatus, startup_deadline_ms, statuses_text
 from portway.core.inside import inside_hops, sentence_of, with_port
 from portway.core.instance import EngineState, InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
@@ -71,7 +71,7 @@ def _portway(facts: AppFacts) -> Iterable[Hop]:
         problem, _, fix = facts.problems.get(part, "").partition("\n")
         if problem:
             text = f"portway's {part} is in trouble, so nothing can be changed: {_bare(problem)}"
-            yield _broken("portway", text, fix.strip() or _PART_FIXES[part])
+            yield _broken("portway", text, _bare(fix) or _PART_FIXES[part])
     if bug := facts.problems.get(facts.state.app_id):
         yield _broken(
             "portway", f"portway no longer looks after {facts.name}: {_bare(bug)}", _BUG_FIX
@@ -123,7 +123,17 @@ def _deploy(facts: AppFacts) -> Iterable[Hop]:
         reason = _bare(deployment.reason)
         yield _ok("deploy", f"the last deployment failed and was taken back: {reason}")
     elif deployment is not None and deployment.status is DeploymentStatus.RUNNING:
+        yield from _under_way(facts, is_paused=deployment.paused_at_ms is not None)
+
+
+def _under_way(facts: AppFacts, *, is_paused: bool) -> Iterable[Hop]:
+    if not is_paused:
         yield _ok("deploy", "a deployment is under way")
+    elif _started(facts):
+        yield _ok("deploy", "a deployment is paused: nothing starts and nothing leaves")
+    else:
+        text = f"the deployment of {facts.name} is paused, so nothing of it starts"
+        yield _broken("deploy", text, f"`portway resume -a {facts.stack}` lets it go on")
 
 
 _HALTED = "the first deployment failed, so nothing more is started: "
@@ -336,7 +346,7 @@ def _failing(facts: AppFacts, shown: InstanceFacts, detail: str) -> tuple[str, s
         text = f"has nothing at {path}, where its health is asked (HTTP 404)"
         return text, "correct portway.health.path, or let the app answer there"
     if detail.startswith("HTTP "):
-        wanted = f" (wanted: {check.status_min} to {check.status_max})" if check else ""
+        wanted = f" (wanted: {statuses_text(check.statuses)})" if check else ""
         return f"answers its health check with {detail}{wanted}", "see its last lines below"
     if detail.startswith("no answer from"):
         fix = f"make {path} faster, or raise healthcheck.timeout (portway.health.timeout)"

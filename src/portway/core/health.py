@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from portway.core.app import HealthCheck
+
+STATUS_RANGES_MAX = 20
 
 
 class HealthStatus(StrEnum):
@@ -27,13 +30,17 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The verdict on one instance and the run of equal results that led to it."""
+    """The verdict on one instance and the run of equal results that led to it.
+
+    `unchecked`: why the last check could not be made, "" when it was; that is not the instance's fault.
+    """
 
     status: HealthStatus = HealthStatus.UNKNOWN
     passes: int = 0
     failures: int = 0
     detail: str = ""
     since_ms: int = 0
+    unchecked: str = ""
 
 
 def judge(health: Health, result: CheckResult, check: HealthCheck, *, started_at_ms: int) -> Health:
@@ -58,9 +65,14 @@ def judge(health: Health, result: CheckResult, check: HealthCheck, *, started_at
     )
 
 
+def unjudged(health: Health, why: str) -> Health:
+    """The verdict after a check that could not be made: the same one, and why it is not newer."""
+    return replace(health, unchecked=why)
+
+
 def startup_deadline_ms(check: HealthCheck, *, started_at_ms: int) -> int:
     """Until when an instance may stay without a first pass."""
-    grace_s = check.start_period_s + check.unhealthy_threshold * check.interval_s
+    grace_s = check.delay_s + check.start_period_s + check.unhealthy_threshold * check.interval_s
     return started_at_ms + int(grace_s * 1000)
 
 
@@ -71,3 +83,35 @@ def _is_failing(
     if health.status is HealthStatus.UNKNOWN:
         return result.at_ms >= startup_deadline_ms(check, started_at_ms=started_at_ms)
     return failures >= check.unhealthy_threshold
+
+
+def is_confirmed(health: Health, check: HealthCheck) -> bool:
+    """Whether a failing verdict has stood a second round of checks."""
+    return health.failures >= 2 * check.unhealthy_threshold
+
+
+def parse_statuses(text: str) -> tuple[tuple[int, int], ...] | None:
+    """ "200" or "200-299,401" as ranges; None when it is neither, or names what is no HTTP status."""
+    ranges: list[tuple[int, int]] = []
+    for part in text.split(","):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        if not _is_status(first) or (dash and not _is_status(last)):
+            return None
+        ranges.append((int(first), int(last or first)))
+        if ranges[-1][0] > ranges[-1][1]:
+            return None
+    return tuple(ranges) if len(ranges) <= STATUS_RANGES_MAX else None
+
+
+def _is_status(word: str) -> bool:
+    return len(word) == 3 and word.isascii() and word.isdecimal() and 200 <= int(word) <= 599
+
+
+def statuses_text(ranges: Sequence[tuple[int, int]]) -> str:
+    """Ranges as they are written: 200-299,401."""
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in ranges)
+
+
+def matches_status(ranges: Sequence[tuple[int, int]], status: int) -> bool:
+    """Whether an answer with this HTTP status passes."""
+    return any(first <= status <= last for first, last in ranges)

@@ -121,7 +121,8 @@ def _note_running(draft: Draft, record: InstanceRecord) -> None:
     health = draft.observed.health.get(record.id)
     if record.phase >= Phase.READY:
         return
-    if health is not None and health.status is HealthStatus.PASSING:
+    is_well = health is not None and health.status is HealthStatus.PASSING
+    if is_well and not _awaits_readiness(draft, record):
         draft.advance(record, Phase.READY)
         _note_progress(draft)
     elif record.phase is Phase.PLANNED:
@@ -133,6 +134,25 @@ def _note_running(draft: Draft, record: InstanceRecord) -> None:
         draft.advance(
             record, Phase.DRAINING, reason=reason + last_words(draft, record), failed=True
         )
+
+
+def _awaits_readiness(draft: Draft, record: InstanceRecord) -> bool:
+    """Whether an instance that starts has a readiness check and has not passed it: until then nothing is routed to it."""
+    revision = draft.state.revisions.get(record.identity.revision)
+    if revision is None or revision.app.readiness is None:
+        return False
+    readiness = draft.observed.readiness.get(record.id)
+    return readiness is None or readiness.status is not HealthStatus.PASSING
+
+
+def standing(observed: Observed, instance_id: str) -> str:
+    """What the checks last said of an instance, as a phrase; "" when they said nothing."""
+    health = observed.health.get(instance_id)
+    readiness = observed.readiness.get(instance_id)
+    if health is None or (health.status is HealthStatus.PASSING and readiness is not None):
+        unready = readiness is not None and readiness.status is not HealthStatus.PASSING
+        return f"not ready: {readiness.detail}" if unready and readiness else ""
+    return explained(observed, instance_id, health.detail) if health.detail else ""
 
 
 def explained(observed: Observed, instance_id: str, detail: str) -> str:

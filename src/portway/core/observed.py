@@ -40,6 +40,7 @@ class Observed:
     unseen: str = UNSEEN  # why, where `instances` is None
     applied: tuple[Route, ...] | None = None
     health: Mapping[str, Health] = field(default_factory=dict)
+    readiness: Mapping[str, Health] = field(default_factory=dict)  # where an App has a check for it
     nodes: tuple[NodeView, ...] = ()
     node_load: Mapping[str, int] = field(default_factory=dict)
     occupied: Mapping[tuple[Protocol, int], Holder] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.routes import EndpointState
-from portway.core.routing import is_failing, project_routes
+from portway.core.routing import is_failing, is_unready, project_routes
 from portway.core.starting import may_start, start_instances
 from portway.core.strategy import is_stepwise
 
@@ -29,6 +29,7 @@ class Census:
     fresh: tuple[InstanceRecord, ...]
     stale: tuple[InstanceRecord, ...]
     failing: frozenset[str]
+    unready: frozenset[str]
     serving: frozenset[str]
     completed: int
 
@@ -44,12 +45,13 @@ def take_census(draft: Draft) -> Census:
     active = [r for r in draft.state.live if r.phase < Phase.DRAINING]
     fresh = [r for r in active if target is not None and r.identity.revision == target.id]
     failing = frozenset(r.id for r in active if is_failing(draft.observed, r.id))
+    unready = frozenset(r.id for r in active if is_unready(draft.observed, r.id))
     routed = _routed_ids(draft)
     serving = frozenset(
         r.id
         for r in active
         if r.phase is Phase.READY
-        and r.id not in failing
+        and r.id not in failing | unready
         # Whoever goes is missed on every listener that has it; whoever comes must be on all of them.
         and (routed is None or routed.get(r.id, False) or (r not in fresh and r.id in routed))
     )
@@ -64,6 +66,7 @@ def take_census(draft: Draft) -> Census:
         fresh=tuple(fresh),
         stale=tuple(r for r in active if r not in fresh),
         failing=failing,
+        unready=unready,
         serving=serving,
         completed=completed,
     )
@@ -131,6 +134,7 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
     drain_stale(draft, census, serving_allowed=max(0, min(spare, max(excess, room))), room=room)
     if not census.stale:
         _drain_failing(draft, census, room=room)
+        _drain_unready_surplus(draft, census)
 
 
 def _successor(draft: Draft) -> str:
@@ -184,12 +188,30 @@ def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int
 
 def _drain_failing(draft: Draft, census: Census, *, room: int) -> None:
     """A failing current one goes before its replacement only where the maximum leaves no room for both."""
+    room = in_place(census, room)
     for record in sorted(census.fresh, key=lambda r: r.identity.serial):
         if room <= 0:
             return
         if record.id in census.failing:
             drain_failed(draft, record)
             room -= 1
+
+
+def in_place(census: Census, room: int) -> int:
+    """How many failing ones may leave before their replacements come: never so many that over half is on its way.
+
+    Where all fail, something has to go on answering; where the checks err, little is lost until they do not.
+    """
+    on_their_way = sum(1 for r in census.live if r.phase is not Phase.READY)
+    return max(0, min(room, max(1, census.count // 2) - on_their_way))
+
+
+def _drain_unready_surplus(draft: Draft, census: Census) -> None:
+    """Too many that are well, while too few of them are ready: those that are not ready are the ones too many."""
+    settled = [r for r in census.sound if r.phase is Phase.READY]
+    idle = [r for r in settled if r.id in census.unready]
+    idle.sort(key=lambda r: -r.identity.slot)
+    _drain_all(draft, idle[: max(0, len(settled) - census.count)], "scaled down")
 
 
 def drain_failed(draft: Draft, record: InstanceRecord) -> None:
@@ -210,8 +232,16 @@ def _start(draft: Draft, census: Census, bounds: Capacity) -> None:
     if not wanted or target is None:
         return
     if may_start(draft, target):
-        room = bounds.maximum_live - len(census.live)
+        room = min(bounds.maximum_live - len(census.live), _at_once(census, wanted))
         start_instances(draft, target, min(wanted, room, batch(draft, census)), count=census.count)
+
+
+def _at_once(census: Census, wanted: int) -> int:
+    """Of those that fail, at most half of the App is replaced at a time; empty places are all filled at once."""
+    empty = max(0, census.count - len(census.fresh) - census.completed)
+    starting = sum(1 for r in census.fresh if r.phase < Phase.READY)
+    half = max(1, -(-census.count // 2))
+    return empty + max(0, min(wanted - empty, half - starting))
 
 
 def batch(draft: Draft, census: Census) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from portway.core.app import App, Exposure, PortSpec, Protocol
-from portway.core.health import HealthStatus
+from portway.core.health import Health, HealthStatus, is_confirmed
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import Observed
 from portway.core.ports import LOOPBACK
@@ -89,13 +89,13 @@ def _endpoints(
     state: AppState, observed: Observed, key: RouteKey, slot: int | None
 ) -> tuple[Endpoint, ...]:
     instances = observed.instances or {}
-    failing = failing_ids(state, observed)
-    usable = [r for r in state.live if r.id in instances and r.id not in failing]
+    kept_out = kept_out_ids(state, observed)
+    usable = [r for r in state.live if r.id in instances and r.id not in kept_out]
     standby = standby_ids(state, usable)
     endpoints: list[Endpoint] = []
     for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial)):
         seen = instances.get(record.id)
-        if seen is None or record.id in failing or slot not in (None, record.identity.slot):
+        if seen is None or record.id in kept_out or slot not in (None, record.identity.slot):
             continue
         endpoint = _endpoint(state, record, seen, key)
         if endpoint is not None and record.id in standby:
@@ -105,21 +105,58 @@ def _endpoints(
     return tuple(endpoints)
 
 
-def failing_ids(state: AppState, observed: Observed) -> frozenset[str]:
-    """The instances to keep traffic from.
+def kept_out_ids(state: AppState, observed: Observed) -> frozenset[str]:
+    """The instances to keep traffic from: those that fail, and those that say that they are not ready.
 
     When every one that has been healthy fails, none is: taking the whole App out on the word of its
-    checks helps nobody (ELB calls it fail-open).
+    checks helps nobody (ELB calls it fail-open). So it is when all that are healthy are not ready.
+    More than half go only once a second round of checks has said the same.
     """
     candidates = [r for r in state.live if r.phase is Phase.READY]
-    failing = frozenset(r.id for r in candidates if is_failing(observed, r.id))
-    return frozenset() if len(failing) == len(candidates) else failing
+    failing = [r for r in candidates if is_failing(observed, r.id)]
+    sound = [r for r in candidates if r not in failing]
+    unready = [r for r in sound if is_unready(observed, r.id)]
+    if not sound:
+        return frozenset()
+    out = failing if len(unready) == len(sound) else failing + unready
+    doubtful = [r for r in out if not _is_confirmed(state, observed, r)]
+    believed = max(0, len(candidates) // 2 - (len(out) - len(doubtful)))
+    doubtful.sort(key=lambda r: (r not in failing, _since_ms(observed, r)))
+    return frozenset(r.id for r in out) - {r.id for r in doubtful[believed:]}
+
+
+def _is_confirmed(state: AppState, observed: Observed, record: InstanceRecord) -> bool:
+    revision = state.revisions.get(record.identity.revision)
+    verdict = _against(observed, record)
+    if revision is None or verdict is None:
+        return False
+    check = revision.app.health
+    if not is_failing(observed, record.id):
+        check = revision.app.readiness or check
+    return is_confirmed(verdict, check)
+
+
+def _since_ms(observed: Observed, record: InstanceRecord) -> int:
+    verdict = _against(observed, record)
+    return verdict.since_ms if verdict else 0
+
+
+def _against(observed: Observed, record: InstanceRecord) -> Health | None:
+    """The verdict that speaks against an instance."""
+    verdicts = observed.health if is_failing(observed, record.id) else observed.readiness
+    return verdicts.get(record.id)
 
 
 def is_failing(observed: Observed, instance_id: str) -> bool:
     """Whether the judge's verdict on the instance is FAILING."""
     health = observed.health.get(instance_id)
     return health is not None and health.status is HealthStatus.FAILING
+
+
+def is_unready(observed: Observed, instance_id: str) -> bool:
+    """Whether the instance says that it is not ready. One that was not asked yet does not say so."""
+    readiness = observed.readiness.get(instance_id)
+    return readiness is not None and readiness.status is HealthStatus.FAILING
 
 
 def _endpoint(

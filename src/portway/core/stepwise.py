@@ -14,6 +14,7 @@ from portway.core.rollout import (
     bounds_of,
     drain_failed,
     drain_stale,
+    in_place,
     plan_rollout,
     take_census,
 )
@@ -157,7 +158,7 @@ def _drain_failing_old(draft: Draft, census: Census, *, lacking: int, room: int)
     """Once their replacements are there, or as many as these need room."""
     failing = [r for r in census.stale if r.id in census.failing]
     over = len(census.live) + max(0, lacking) - room
-    for record in failing if lacking <= 0 else failing[: max(0, over)]:
+    for record in failing if lacking <= 0 else failing[: in_place(census, over)]:
         drain_failed(draft, record)
 
 
@@ -180,7 +181,7 @@ def _stand_still(draft: Draft) -> None:
     failing = [r for r in present if r.id in census.failing]
     lacking = census.count - (len(present) - len(failing)) - census.completed
     over = len(census.live) + max(0, lacking) - bounds.maximum_live
-    for record in failing if lacking <= 0 else failing[: max(0, over)]:
+    for record in failing if lacking <= 0 else failing[: in_place(census, over)]:
         drain_failed(draft, record)
     room = bounds.maximum_live - len(census.live)
     proven = _revision_before(draft) or target
