@@ -17,6 +17,7 @@ _BUSY = frozenset(
     {
         "deploying",
         "paused",
+        "not ready",
         "standby",
         "deleting",
         "draining",
