@@ -121,20 +121,15 @@ class PortwayOperations(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
     ) -> PlanView:
         manifest = parse_request(self.controller.world, stack, request)
-        if within_policy:
-            self._check_policy(manifest.apps, request)
+        self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         await self._check_ports(stack, manifest.apps)
         return await plan_release(self.controller, stack, manifest, request)
-
-    def _check_policy(self, apps: Sequence[App], request: ReleaseRequest) -> None:
-        self.controller.policy.check(apps, directory=request.directory, file=request.manifest_name)
 
     async def create_release(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
     ) -> ReleaseView:
         manifest = parse_request(self.controller.world, stack, request)
-        if within_policy:
-            self._check_policy(manifest.apps, request)
+        self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         check_listeners(self.controller.world, stack, manifest.apps)
         await self._check_ports(stack, manifest.apps)
         apps = await with_images(manifest.apps, request, self.controller.engine)

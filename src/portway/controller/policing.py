@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from portway.controller.views import ReleaseRequest
 from portway.core.app import App
 from portway.core.errors import RequestError
 from portway.core.policy import Ground, Policy, check_policy, forbidden_mount, parse_policy
@@ -35,6 +36,13 @@ class PolicyFile:
                 http_status=409,
             ) from error
         return parse_policy(text, file=str(self._path))
+
+    def check_request(
+        self, apps: Iterable[App], request: ReleaseRequest, *, within_policy: bool
+    ) -> None:
+        """The same for what a caller asks to plan or release; an admin is bound by nothing."""
+        if within_policy:
+            self.check(apps, directory=request.directory, file=request.manifest_name)
 
     def check(self, apps: Iterable[App], *, directory: str, file: str) -> None:
         """PolicyError with everything in the Apps that is not allowed now."""
