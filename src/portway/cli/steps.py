@@ -16,9 +16,8 @@ def step_text(one: DeploymentView, *, now_ms: int) -> str:
     """`canary 1/10 serving, baking 30 s more`; "" for a deployment without steps."""
     if not one.stage:
         return ""
-    which = (
-        f" step {one.step} of {one.steps}" if one.steps > 1 and one.strategy != _BLUE_GREEN else ""
-    )
+    several = one.steps > 1 and one.strategy != _BLUE_GREEN
+    which = f" step {one.step} of {one.steps}:" if several else ""
     text = f"{one.strategy}{which} "
     if one.stage == "starting":
         seen = ", no traffic yet" if one.strategy == _BLUE_GREEN and one.step == 1 else ""
