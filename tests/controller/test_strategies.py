@@ -163,7 +163,7 @@ async def test_what_writes_to_a_volume_is_not_run_twice_because_a_command_says_c
     await portway.deploy("shop", compose(db=database.format(1)) + tail)
     release = await portway.release("shop", compose(db=database.format(2)) + tail)
     promotion = await portway.operations.promote("shop", release.id, strategy=BLUE_GREEN)
-    (note,) = promotion.notes
+    note = promotion.notes[0]
     assert "db is deployed rolling, not blue-green" in note
     await portway.settled()
 

@@ -32,6 +32,7 @@ from portway.controller.releasing import (
     parse_request,
     with_images,
 )
+from portway.controller.remarks import remarks
 from portway.controller.sessions import Sessions
 from portway.controller.settle import gone_back, let_go, scales_of, undrained
 from portway.controller.strategies import check_request, strategy_notes, with_strategy
@@ -44,7 +45,7 @@ from portway.controller.views import (
     ServerView,
     StrategyRequest,
 )
-from portway.core.app import App, Build, Protocol
+from portway.core.app import App, Build
 from portway.core.errors import EngineError, RequestError
 from portway.core.events import Event
 from portway.core.instance import Phase
@@ -467,7 +468,7 @@ class PortwayOperations(
             removed=tuple(removed),
             notes=(
                 *strategy_notes(states, strategy),
-                *(note for state in states for note in _udp_notes(state)),
+                *(note for state in states for note in remarks(world, state)),
             ),
             sequence=sequence,
         )
@@ -489,12 +490,3 @@ def _check_count(name: str, count: int, state: AppState) -> None:
                 f"{len(spec.service_ports)} ports, one for each instance",
                 hint="Widen the range in the manifest and deploy, or scale to fewer.",
             )
-
-
-def _udp_notes(state: AppState) -> list[str]:
-    assert state.target is not None
-    return [
-        f"{state.target.app.name}: UDP {spec.container_port} is published by the engine, not balanced"
-        for spec in state.target.app.ports
-        if spec.protocol is Protocol.UDP
-    ]

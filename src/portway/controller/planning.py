@@ -11,9 +11,10 @@ from portway.controller.loop import Controller
 from portway.controller.present import present_port
 from portway.controller.promotion import promote_states, why_replaced
 from portway.controller.releasing import check_engine, check_listeners
+from portway.controller.remarks import node_count
 from portway.controller.views import PlanChange, PlanView, PortView, ReleaseRequest
-from portway.core.app import App, CheckKind, Exposure, PortSpec, Protocol, VolumeKind
-from portway.core.capacity import capacity, replaces_in_place
+from portway.core.app import App, Exposure, PortSpec, Protocol
+from portway.core.drops import drop_warnings
 from portway.core.errors import EngineError
 from portway.core.ports import Holder, Lease
 from portway.core.reconcile import BALANCER_NODE, reconcile
@@ -86,14 +87,16 @@ def _change(
     # Nothing is taken, so the next App of the plan has to be told.
     taken = Holder(description=f"{app.name} of the same plan")
     given_out.update({(lease.protocol, lease.host_port): taken for lease in leases})
-    notes = [*blocked, *_notes(app, after.count, controller)]
+    was = before.target.app if before is not None and before.target else None
+    nodes = node_count(controller.world)
+    notes = (*blocked, *drop_warnings(app, count=after.count, nodes=nodes, before=was))
     return PlanChange(
         app=app.name,
         action=action,
         why=why,
         count=after.count,
         ports=tuple(_ports(after, app, leases)),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -170,41 +173,3 @@ def _why(spec: PortSpec, host_ports: list[int], *, assigned: bool) -> str:
         return f"{listener}; host port fixed by the manifest"
     numbers = ", ".join(str(number) for number in host_ports)
     return f"{listener}; host ports {numbers} leased" if numbers else listener
-
-
-def _notes(app: App, count: int, controller: Controller) -> list[str]:
-    """What will not be as smooth as it could be, said before it happens."""
-    notes: list[str] = []
-    nodes = max(1, sum(1 for node in controller.world.nodes if node.available))
-    fixed = replaces_in_place(app, count=count, nodes=nodes)
-    bounds = capacity(count, app.rollout, one_at_a_time=fixed)
-    if fixed:
-        ports = ", ".join(str(s.host_port) for s in app.ports if s.host_port is not None)
-        notes.append(
-            f"host port {ports} is fixed, so the old instance stops before the new one starts: "
-            "expect a gap at every deploy"
-        )
-        if count > nodes:
-            notes.append(f"{count} instances cannot all have the fixed host port {ports} here")
-    elif bounds.minimum_healthy == 0 and count:
-        reason = _stop_first_reason(app)
-        notes.append(
-            f"old instances stop before new ones start{reason}: expect a gap at every deploy"
-        )
-    if any(is_routed(s) for s in app.ports) and app.health.kind is CheckKind.NONE:
-        notes.append("without a health check an instance gets traffic as soon as it runs")
-    return notes
-
-
-def _stop_first_reason(app: App) -> str:
-    names = [
-        v.source or v.target
-        for v in app.volumes
-        if v.kind is not VolumeKind.TMPFS and not v.read_only
-    ]
-    if not names:
-        return ""
-    return (
-        f" (two versions must not write {names[0]} at once; the label "
-        "portway.deployment.minimum=100 changes that)"
-    )
