@@ -145,6 +145,16 @@ def test_abort_is_cancel(run: Run, fake: FakeServer) -> None:
     )
 
 
+def test_an_abort_waits_until_what_is_too_much_has_left(run: Run, fake: FakeServer) -> None:
+    full = views.stack(apps=[views.app(running=4)])
+    looks = [full, full, views.stack()]
+    promoted(fake)
+    fake.on("GET /stacks/httpd", lambda _: looks.pop(0) if len(looks) > 1 else looks[0])
+    fake.on("POST /stacks/httpd/cancel", views.promotion(release=views.OLD_RELEASE))
+    assert run("abort", "-a", "httpd").code == 0
+    assert len(fake.requests("GET /stacks/httpd")) >= 3
+
+
 def test_where_there_is_nothing_to_pause_the_refusal_is_told(run: Run, fake: FakeServer) -> None:
     outcome = run("pause", "-a", "httpd")
     assert outcome.code != 0

@@ -125,9 +125,15 @@ def wait_until_calm(client: Client, stack: str) -> None:
         instances = client.view(tuple[InstanceView, ...], "GET", "/instances", query=query)
         moving = [one for one in instances if one.phase in _MOVING]
         live.show({one.id: f"  {one.id}  {one.phase}" for one in moving})
-        if not moving:
+        if not moving and not _is_overfull(client, stack):
             return
         time.sleep(0.2)
+
+
+def _is_overfull(client: Client, stack: str) -> bool:
+    """Whether an App has more instances than it should: some are about to leave, and do not know it yet."""
+    view = client.view(StackView, "GET", f"/stacks/{segment(stack)}")
+    return any(app.running > app.count for app in view.apps)
 
 
 def _followed(
