@@ -23,6 +23,16 @@ _SUFFIXES = (
     "deployment.minimum", "deployment.maximum", "balancer", "start.shift", "access_log",
     "deploy.strategy", "deploy.canary", "deploy.bake_s", "deploy.hold",
 )  # fmt: skip
+_CHECK_SUFFIXES = ("status", "method", "host", "protocol", "command", "grace", "delay")
+_READINESS_SUFFIXES = (
+    "path", "port", "timeout", "interval", "threshold.healthy", "threshold.unhealthy",
+    "status", "method", "host", "protocol", "command", "delay",
+)  # fmt: skip
+_PORTWAY_SUFFIXES = (
+    *_SUFFIXES,
+    *(f"health.{suffix}" for suffix in _CHECK_SUFFIXES),
+    *(f"readiness.{suffix}" for suffix in _READINESS_SUFFIXES),
+)
 _CONVOX_MEANINGLESS = {
     "convox.agent": "one instance on every node; portway runs as many instances as it is told to",
     "convox.daemon": "one instance on every node; portway runs as many instances as it is told to",
@@ -95,6 +105,11 @@ class Labels:
                 return _setting(pair, pair.value)
         return None
 
+    def own(self, suffix: str) -> Setting | None:
+        """portway.SUFFIX alone, for what Convox did not know."""
+        pair = self._pairs.get(f"portway.{suffix}")
+        return _setting(pair, pair.value) if pair is not None and pair.value is not None else None
+
     def port_settings(self) -> Iterable[tuple[str, str, Setting]]:
         """(N, suffix, setting) of every known port label; portway.* after convox.*, so that it wins."""
         for pair in sorted(self._pairs.values(), key=lambda p: p.key.startswith("portway.")):
@@ -112,7 +127,7 @@ class Labels:
 
     def _warn_if_unknown(self, pair: Pair) -> None:
         prefix, _, suffix = pair.key.partition(".")
-        if suffix in _SUFFIXES:
+        if suffix in _known_suffixes(prefix):
             return
         if pair.key in _CONVOX_MEANINGLESS:
             pair.node.warn(f"the label {pair.key} is ignored: {_CONVOX_MEANINGLESS[pair.key]}")
@@ -129,11 +144,16 @@ def _warn_unknown_suffix(pair: Pair, prefix: str) -> None:
     if found and found[3] in _known_port_suffixes(prefix):
         return
     choices = [f"{prefix}.{suffix}" for suffix in _SUFFIXES]
+    choices += [f"portway.{suffix}" for suffix in _PORTWAY_SUFFIXES]
     if found:
         choices = [f"{prefix}.port.{found[2]}.{s}" for s in _known_port_suffixes(prefix)]
         choices += [f"portway.port.{found[2]}.{s}" for s in _PORTWAY_PORT_SUFFIXES]
     hint = pair.node.suggest(pair.key, choices)
     pair.node.warn(f"the label {shown(pair.key)} is not one portway knows", hint)
+
+
+def _known_suffixes(prefix: str) -> tuple[str, ...]:
+    return _PORTWAY_SUFFIXES if prefix == "portway" else _SUFFIXES
 
 
 def _known_port_suffixes(prefix: str) -> tuple[str, ...]:

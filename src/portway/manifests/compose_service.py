@@ -17,7 +17,7 @@ from portway.manifests.compose_deploy import (
     rollout_of,
 )
 from portway.manifests.compose_environment import EnvFiles, environment_of
-from portway.manifests.compose_health import health_of
+from portway.manifests.compose_health import health_of, readiness_of
 from portway.manifests.compose_keys import IGNORED, REFUSED, SERVICE
 from portway.manifests.compose_labels import (
     Labels,
@@ -114,6 +114,7 @@ def _app(
         ports=ports,
         expose=expose_of(fields.get("expose")),
         health=health_of(fields.get("healthcheck"), labels, ports),
+        readiness=readiness_of(labels, ports),
         rollout=rollout_of(deploy, labels, volumes, count=count),
         resources=resources_of(fields, deploy),
         volumes=volumes,
