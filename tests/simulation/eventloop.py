@@ -9,8 +9,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+TURNS_AT_ONCE_MAX = 50_000
+
+
 class StuckError(Exception):
-    """Nobody will ever do anything again."""
+    """Nobody will ever do anything again, or somebody does it again and again and no time passes."""
 
 
 class _NoFiles:
@@ -18,10 +21,14 @@ class _NoFiles:
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise StuckError
+            raise StuckError("nobody waits for anything any more")
+        self._turns = 0 if timeout > 0 else self._turns + 1
+        if self._turns > TURNS_AT_ONCE_MAX:
+            raise StuckError("it goes round and round, and no time passes")
         self.now_s += max(0.0, timeout)
         return []
 

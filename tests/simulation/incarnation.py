@@ -176,10 +176,18 @@ class SimStore(MemoryStore):
             return events
 
         try:
-            return await self._gate.call("save", _of(batch), act)
+            events = await self._gate.call("save", _of(batch), act)
         except Exception:
             self._in_doubt = batch if committed else self._in_doubt
             raise
+        self._acknowledge(batch)
+        return events
+
+    def _acknowledge(self, batch: Batch) -> None:
+        known = self._machine.acknowledged
+        known.update({s.app_id: self.disk.apps[s.app_id] for s in batch.apps})
+        for app_id in batch.deleted_apps:
+            known.pop(app_id, None)
 
     def _settle(self) -> None:
         for state in self._in_doubt.apps if self._in_doubt else ():
@@ -322,7 +330,6 @@ class Incarnation:
             self._judge_leases(known, state)
         invariants.no_two_live_instances_share_a_port(apps.values())
         invariants.listeners_are_unique_and_stay(before, apps)
-        machine.acknowledged = dict(apps)
 
     def _judge_state(self, before: AppState, after: AppState) -> None:
         served = self.machine.balancer.served

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -165,13 +166,18 @@ class Machine:
 
     def deliver(self, operation: str, instance_id: str) -> None:
         """What a controller that is dead now asked the engine for arrives after all."""
-        match operation:
-            case "start":
-                self.hands._start(self.requests[instance_id])
-            case "stop":
-                self.hands._stop(instance_id)
-            case _:
-                self.hands._remove(instance_id)
+        app_id = instance_id.rsplit(".", 2)[0]
+        with suppress(PortwayError):
+            match operation:
+                # What nobody knows any more is not stopped either: the operator is told of it.
+                case "start" if app_id in self.disk.apps:
+                    self.hands._start(self.requests[instance_id])
+                case "stop":
+                    self.hands._stop(instance_id)
+                case "remove":
+                    self.hands._remove(instance_id)
+                case _:
+                    return
 
     def heal(self) -> None:
         """No more faults of any kind."""
@@ -272,19 +278,11 @@ class Gate:
                     self.sever()
         if self.severed:
             if self.late and act is not None and operation in LATE_ONES:
-                self._later(act)
+                self._later(operation, subject)
             await asyncio.Event().wait()
 
-    def _later(self, act: Callable[[], object]) -> None:
+    def _later(self, operation: str, subject: str) -> None:
         """What was sent before the controller died arrives after its successor has come."""
 
-        def arrive() -> None:
-            try:
-                act()
-            except BrokenError as error:
-                self.machine.break_with(error)
-            except PortwayError:
-                return
-
         self.late = False
-        asyncio.get_running_loop().call_later(0.3, arrive)
+        asyncio.get_running_loop().call_later(0.3, self.machine.deliver, operation, subject)

@@ -483,6 +483,6 @@ def run(
             simulate(live())
         except BrokenError as error:
             return error
-        except StuckError:
-            return BrokenError("everything_comes_to_rest", "nobody waits for anything any more")
+        except StuckError as error:
+            return BrokenError("everything_comes_to_rest", error)
     return None

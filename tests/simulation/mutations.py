@@ -1,0 +1,268 @@
+"""Portways that are broken on purpose, one rule each. A simulation that does not notice proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from portway.controller import loop, observer
+from portway.controller.leases import Leases
+from portway.controller.loop import Controller
+from portway.controller.observer import Observer
+from portway.controller.saving import Doubts
+from portway.core import capacity, draft, lifecycle, reconcile, rollout, routing
+from portway.core.capacity import Capacity
+from portway.core.draft import Draft
+from portway.core.instance import InstanceRecord, Phase
+from portway.core.plan import Blocked, Plan
+from portway.core.ports import Lease, PortPool
+from portway.core.routes import Endpoint, EndpointState
+from portway.core.state import AppState
+
+Patch = tuple[object, str, Any]
+
+
+def drain_before_routed() -> list[Patch]:
+    return [(rollout, "_routed_ids", lambda _draft: None)]
+
+
+def stop_while_routed() -> list[Patch]:
+    return [(reconcile, "is_absent_from_routes", lambda _draft, _record: True)]
+
+
+def no_hold_down() -> list[Patch]:
+    free = PortPool.free
+
+    def at_once(self: PortPool, leases: Any, **fields: Any) -> None:
+        free(self, leases, **{**fields, "hold_down_ms": 0})
+
+    return [
+        (PortPool, "free", at_once),
+        (Leases, "cooling_with", lambda _self, _freed, *, now_ms: ()),
+    ]
+
+
+def hold_down_forgotten_by_a_restart() -> list[Patch]:
+    restore = Leases.restore
+
+    def without(self: Leases, apps: Any, _cooling: Any, *, now_ms: int) -> None:
+        restore(self, apps, (), now_ms=now_ms)
+
+    return [(Leases, "restore", without)]
+
+
+def act_before_save() -> list[Patch]:
+    save = Controller._save_plan
+
+    async def hasty(self: Controller, plan: Plan) -> None:
+        self.executor.perform(plan.actions)
+        await save(self, plan)
+
+    return [(Controller, "_save_plan", hasty)]
+
+
+def forget_a_lease() -> list[Patch]:
+    take = Leases.take
+
+    def most(self: Leases, leases: Sequence[Lease], owner: str) -> None:
+        take(self, leases[1:], owner)
+
+    return [(Leases, "take", most)]
+
+
+def leases_forgotten_by_a_restart() -> list[Patch]:
+    restore = Leases.restore
+
+    def without(self: Leases, _apps: Any, cooling: Any, *, now_ms: int) -> None:
+        restore(self, (), cooling, now_ms=now_ms)
+
+    return [(Leases, "restore", without)]
+
+
+def route_before_healthy() -> list[Patch]:
+    endpoint = routing._endpoint
+
+    def early(state: AppState, record: InstanceRecord, seen: Any, key: Any) -> Endpoint | None:
+        if record.phase is Phase.STARTED:
+            record = replace(record, phase=Phase.READY, ready_at_ms=1)
+        return endpoint(state, record, seen, key)
+
+    return [(routing, "_endpoint", early)]
+
+
+def start_above_the_maximum() -> list[Patch]:
+    def generous(*arguments: Any, **fields: Any) -> Capacity:
+        right = capacity.capacity(*arguments, **fields)
+        return replace(right, maximum_live=right.maximum_live + 1)
+
+    return [(rollout, "capacity", generous)]
+
+
+def drain_below_the_minimum() -> list[Patch]:
+    def careless(*arguments: Any, **fields: Any) -> Capacity:
+        return replace(capacity.capacity(*arguments, **fields), minimum_healthy=0)
+
+    return [(rollout, "capacity", careless)]
+
+
+def an_unread_balancer_serves_nobody() -> list[Patch]:
+    let_go = rollout._let_go
+
+    def blind(draft_: Draft, *arguments: Any) -> None:
+        seen = draft_.observed
+        if seen.served is None:
+            draft_.observed = replace(seen, served={})
+        let_go(draft_, *arguments)
+        draft_.observed = seen
+
+    return [(rollout, "_let_go", blind)]
+
+
+def a_failed_listing_is_an_empty_one() -> list[Patch]:
+    refresh = Observer._refresh_engine
+
+    async def hopeful(self: Observer) -> set[str]:
+        changed = await refresh(self)
+        if self._world.instances is None:
+            self._world.instances = {}
+        return changed
+
+    return [(Observer, "_refresh_engine", hopeful)]
+
+
+def one_look_is_believed() -> list[Patch]:
+    return [(observer, "doubted", lambda *_a, **_f: {})]
+
+
+def listeners_move_on_redeploy() -> list[Patch]:
+    plan = Controller._plan
+
+    def restless(self: Controller, state: AppState) -> Plan:
+        running = state.deployment is not None and state.deployment.status.value == "running"
+        if running and state.live and state.service_ports:
+            moved = {name: number + 1 for name, number in state.service_ports.items()}
+            done = plan(self, state)
+            return replace(done, state=replace(done.state, service_ports=moved))
+        return plan(self, state)
+
+    return [(Controller, "_plan", restless)]
+
+
+def serials_are_used_again() -> list[Patch]:
+    add = Draft.add
+
+    def again(self: Draft, record: InstanceRecord) -> None:
+        serial = self.state.next_serial
+        add(self, record)
+        if serial > 2:
+            self.change(next_serial=serial - 1)
+
+    return [(Draft, "add", again)]
+
+
+def phases_go_back() -> list[Patch]:
+    note = lifecycle._note_running
+
+    def undecided(draft_: Draft, record: InstanceRecord) -> None:
+        note(draft_, record)
+        if record.phase is Phase.DRAINING and draft_.state.live[0].id == record.id:
+            draft_._put(replace(record, phase=Phase.READY))
+
+    return [(lifecycle, "_note_running", undecided)]
+
+
+def the_dead_are_not_noticed() -> list[Patch]:
+    return [(lifecycle, "_note_exit", lambda _draft, _record, _seen: None)]
+
+
+def the_draining_never_stop() -> list[Patch]:
+    return [(reconcile, "_retire", lambda _draft: None)]
+
+
+def the_next_plan_depends_on_the_last() -> list[Patch]:
+    plan = loop.reconcile
+    calls: list[int] = []
+
+    def moody(*arguments: Any, **fields: Any) -> Plan:
+        calls.append(1)
+        done = plan(*arguments, **fields)
+        return replace(done, blocked=(*done.blocked, Blocked(app_id="", reason=f"{len(calls)}")))
+
+    return [(loop, "reconcile", moody)]
+
+
+def always_something_to_do() -> list[Patch]:
+    return [(reconcile, "_routes_differ", lambda _draft, _routes: True)]
+
+
+def failed_saves_are_forgotten() -> list[Patch]:
+    return [(Doubts, "settled", lambda _self, batch, _world: batch)]
+
+
+def all_the_ill_are_replaced_at_once() -> list[Patch]:
+    drain = rollout._drain_failing
+
+    def harsh(draft_: Draft, census: Any, **_fields: Any) -> None:
+        drain(draft_, census, room=99)
+
+    return [(rollout, "_drain_failing", harsh)]
+
+
+def a_broken_promise_breaks_the_plan() -> list[Patch]:
+    def event(self: Draft, kind: str, _message: str, **_fields: Any) -> None:
+        assert kind != "deployment.done"
+
+    return [(draft.Draft, "event", event)]
+
+
+# Which of the invariants may notice; the first to do so depends on the seed.
+MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
+    drain_before_routed: {"enough_stay_serving", "done_means_served"},
+    stop_while_routed: {"nothing_is_stopped_while_routed"},
+    no_hold_down: {"a_freed_port_rests"},
+    hold_down_forgotten_by_a_restart: {"a_freed_port_rests"},
+    act_before_save: {"nothing_is_done_before_it_is_saved"},
+    forget_a_lease: {"leases_are_what_the_records_hold", "listeners_are_unique_and_stay"},
+    leases_forgotten_by_a_restart: {
+        "leases_are_what_the_records_hold",
+        "no_two_live_instances_share_a_port",
+    },
+    route_before_healthy: {"nothing_is_routed_that_never_was_healthy"},
+    start_above_the_maximum: {"no_more_start_than_the_maximum"},
+    drain_below_the_minimum: {"enough_stay_serving"},
+    an_unread_balancer_serves_nobody: {"enough_stay_serving"},
+    a_failed_listing_is_an_empty_one: {"no_look_removes_more_than_half"},
+    one_look_is_believed: {"no_look_removes_more_than_half"},
+    listeners_move_on_redeploy: {"listeners_are_unique_and_stay"},
+    serials_are_used_again: {"states_only_move_forward"},
+    phases_go_back: {"states_only_move_forward"},
+    the_dead_are_not_noticed: {"everything_comes_to_rest", "rest_leaves_no_orphan_and_no_double"},
+    the_draining_never_stop: {"everything_comes_to_rest"},
+    the_next_plan_depends_on_the_last: {"planning_twice_gives_the_same_plan"},
+    always_something_to_do: {"rest_means_an_empty_plan", "everything_comes_to_rest"},
+    failed_saves_are_forgotten: {
+        "no_two_live_instances_share_a_port",
+        "states_only_move_forward",
+        "everything_comes_to_rest",
+        "what_was_asked_for_runs",
+        "nothing_breaks_inside",
+    },
+    all_the_ill_are_replaced_at_once: {"no_look_removes_more_than_half"},
+    a_broken_promise_breaks_the_plan: {"nothing_breaks_inside"},
+}
+
+
+@contextmanager
+def mutated(patches: Sequence[Patch]) -> Generator[None]:
+    """That portway, for the length of the block."""
+    undone = [mock.patch.object(where, name, new) for where, name, new in patches]
+    for patch in undone:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in reversed(undone):
+            patch.stop()
