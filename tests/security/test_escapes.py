@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -213,13 +213,11 @@ async def test_a_manifest_gets_no_caller_within_the_policy_out_of_its_container(
 ) -> None:
     request = ReleaseRequest(manifest=manifest, directory="/srv/shop")
     with noting_files() as opened:
-        try:
+        release = None
+        with suppress(UserError):
             release = await portway.operations.create_release("shop", request, within_policy=True)
-        except UserError as error:
-            assert str(error).strip()
-            assert portway.world.stacks == {}
-            release = None
     assert set(opened) <= {str(tmp_path / NAME)}
+    assert bool(portway.world.stacks) is (release is not None)
     if release is not None:
         kept = await portway.store.release("shop", release.id)
         assert kept is not None

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from portway.core.app import App, Exposure, PortSpec, Protocol
+from portway.core.app import (
+    App,
+    CheckKind,
+    Exposure,
+    ListenerProtocol,
+    ListenerSpec,
+    PortSpec,
+    Protocol,
+)
 from portway.core.health import Health, HealthStatus, is_confirmed
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import Observed
@@ -59,7 +67,7 @@ def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
         for spec in filter(is_routed, app.ports):
             for key, slot in route_keys(spec, state.service_ports):
                 if key not in routes:
-                    routes[key] = _route(state, observed, spec, key, slot)
+                    routes[key] = _route(state, observed, app, spec, key, slot)
     return tuple(routes[key] for key in sorted(routes))
 
 
@@ -72,14 +80,36 @@ def _specs(state: AppState) -> Iterable[App]:
             yield revision.app
 
 
+def listener_of(app: App, spec: PortSpec) -> ListenerSpec:
+    """How the balancer treats a port. One whose health is asked for by HTTP speaks HTTP and nothing else.
+
+    A listener that finds out by the first bytes takes a client who says nothing at first for a stream, and
+    a stream's headers are the client's own.
+    """
+    asked = app.health.port_name or next((one.name for one in app.ports if _is_tcp(one)), None)
+    finds_out = spec.listener.protocol is ListenerProtocol.AUTO
+    if finds_out and app.health.kind is CheckKind.HTTP and spec.name == asked:
+        return replace(spec.listener, protocol=ListenerProtocol.HTTP)
+    return spec.listener
+
+
+def _is_tcp(spec: PortSpec) -> bool:
+    return spec.protocol is Protocol.TCP
+
+
 def _route(
-    state: AppState, observed: Observed, spec: PortSpec, key: RouteKey, slot: int | None
+    state: AppState,
+    observed: Observed,
+    app: App,
+    spec: PortSpec,
+    key: RouteKey,
+    slot: int | None,
 ) -> Route:
     return Route(
         key=key,
         owner=state.app_id,
         port_name=spec.name,
-        listener=spec.listener,
+        listener=listener_of(app, spec),
         certificates=observed.certificates.get(key.service_port, ()),
         endpoints=_endpoints(state, observed, key, slot),
     )
