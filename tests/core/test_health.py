@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portway.core.app import HealthCheck
-from portway.core.health import CheckResult, Health, HealthStatus, judge, startup_deadline_ms
+from portway.core.health import (
+    CheckResult,
+    Health,
+    HealthStatus,
+    is_confirmed,
+    judge,
+    matches_status,
+    parse_statuses,
+    startup_deadline_ms,
+    statuses_text,
+    unjudged,
+)
 
 CHECK = HealthCheck(start_period_s=30.0, interval_s=5.0, unhealthy_threshold=2, healthy_threshold=1)
 UNKNOWN, PASSING, FAILING = HealthStatus.UNKNOWN, HealthStatus.PASSING, HealthStatus.FAILING
@@ -72,3 +85,48 @@ def test_it_takes_exactly_the_threshold_of_failures(threshold: int) -> None:
     check = HealthCheck(unhealthy_threshold=threshold)
     found = verdicts("+" + "-" * threshold, check=check)
     assert found == [PASSING] * threshold + [FAILING]
+
+
+def test_a_check_that_could_not_be_made_changes_nothing_but_what_is_said() -> None:
+    known = Health(status=PASSING, passes=4, detail="HTTP 200", since_ms=7)
+    doubtful = unjudged(known, "no file descriptor left")
+    assert doubtful == replace(known, unchecked="no file descriptor left")
+    result = CheckResult(at_ms=9, passed=True, detail="HTTP 200")
+    assert judge(doubtful, result, CHECK, started_at_ms=0) == replace(known, passes=5)
+
+
+def test_the_delay_belongs_to_the_time_an_instance_has() -> None:
+    check = replace(CHECK, delay_s=10.0)
+    assert startup_deadline_ms(check, started_at_ms=1000) == 51_000
+
+
+def test_a_failing_verdict_is_confirmed_by_a_second_round() -> None:
+    assert not is_confirmed(Health(status=FAILING, failures=3), CHECK)
+    assert is_confirmed(Health(status=FAILING, failures=4), CHECK)
+
+
+@pytest.mark.parametrize(
+    ("text", "ranges"),
+    [
+        ("200", ((200, 200),)),
+        ("200-299,401", ((200, 299), (401, 401))),
+        (" 204 , 301 - 302 ", ((204, 204), (301, 302))),
+    ],
+)
+def test_statuses_are_written_as_single_ones_and_ranges(
+    text: str, ranges: tuple[tuple[int, int], ...]
+) -> None:
+    assert parse_statuses(text) == ranges
+    assert parse_statuses(statuses_text(ranges)) == ranges
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ok", "20", "2000", "199", "600", "299-200", "200-", "-200", "200,,201", "²00", "200," * 30 + "200"]
+)  # fmt: skip
+def test_what_names_no_statuses_is_none(text: str) -> None:
+    assert parse_statuses(text) is None
+
+
+def test_an_answer_passes_inside_a_range_only() -> None:
+    ranges = ((200, 299), (401, 401))
+    assert [s for s in (199, 200, 299, 300, 400, 401, 402) if matches_status(ranges, s)] == [200, 299, 401]  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portway.core.app import Exposure, PortSpec, Rollout
-from portway.core.health import HealthStatus
+from portway.core.app import CheckKind, Exposure, HealthCheck, PortSpec, Rollout
+from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
 from portway.core.placement import NodeView
 from portway.core.plan import ApplyRoutes, StartInstance
@@ -280,3 +280,105 @@ def test_who_serves_on_one_of_two_listeners_serves() -> None:
     world.routes = world.routes[:1]
     draining = [r for r in world.plan().state.live if r.phase is Phase.DRAINING]
     assert len(draining) == 2
+
+
+def failing_all(world: World) -> None:
+    for record in world.state.live:
+        world.set_health(record.id, HealthStatus.FAILING)
+    world.disturbed = True
+
+
+def test_where_all_fail_in_place_half_are_replaced_and_the_others_go_on_answering() -> None:
+    world = deployed(count=5, rollout=Rollout(minimum_percent=0, maximum_percent=100))
+    failing_all(world)
+    world.step()
+    assert sum(r.phase >= Phase.DRAINING for r in world.state.live) == 2
+    for _ in range(20):
+        world.step()
+        old = [r for r in world.state.live if r.identity.serial <= 5 and r.phase is Phase.READY]
+        assert len(old) == 3, "the others wait until the first ones are replaced"
+    world.run()
+    assert len(world.serving()) == 5
+    assert all(r.identity.serial > 5 for r in world.state.live)
+
+
+def test_where_all_fail_half_get_a_replacement_beside_them_first() -> None:
+    world = deployed(count=4, rollout=Rollout(minimum_percent=100, maximum_percent=200))
+    failing_all(world)
+    world.step()
+    assert len(world.state.live) == 6
+    assert all(r.phase is Phase.READY for r in world.state.live if r.identity.serial <= 4)
+    world.run()
+    assert len(world.serving()) == 4
+
+
+def test_an_only_instance_that_fails_is_replaced_in_place_where_there_is_no_room() -> None:
+    world = deployed(count=1, rollout=Rollout(minimum_percent=0, maximum_percent=100))
+    failing_all(world)
+    world.run()
+    assert [r.id for r in world.state.live] == ["shop/web.1.2"]
+
+
+READY_CHECK = HealthCheck(kind=CheckKind.HTTP, path="/ready")
+NOT_READY = Health(status=HealthStatus.FAILING, failures=2, detail="HTTP 503 from /ready")
+IS_READY = Health(status=HealthStatus.PASSING, passes=1)
+
+
+def say(world: World, verdict: Health, *ids: str) -> None:
+    for instance_id in ids or tuple(world.instances):
+        world.readiness[instance_id] = verdict
+    world.disturbed = True
+
+
+def ready_ones(*, count: int) -> World:
+    world = World()
+    world.deploy(revision("R1", readiness=READY_CHECK), count=count)
+    for _ in range(3):
+        world.step()
+        world.check_health()
+    assert world.serving() == set(), "healthy is not enough"
+    say(world, IS_READY)
+    world.run()
+    assert len(world.serving()) == count
+    return world
+
+
+def test_nothing_is_routed_to_a_new_instance_until_it_is_ready() -> None:
+    world = ready_ones(count=2)
+    assert world.state.deployment is not None
+    assert world.state.deployment.status is DeploymentStatus.DONE
+
+
+def test_an_instance_that_is_not_ready_loses_its_traffic_and_is_not_replaced() -> None:
+    world = ready_ones(count=2)
+    say(world, NOT_READY, "shop/web.1.1")
+    world.run()
+    assert world.serving() == {"shop/web.2.2"}
+    assert [r.id for r in world.state.live] == ["shop/web.1.1", "shop/web.2.2"]
+    say(world, IS_READY, "shop/web.1.1")
+    world.run()
+    assert len(world.serving()) == 2
+
+
+def test_a_deployment_that_is_never_ready_fails_by_its_deadline_and_says_why() -> None:
+    world = ready_ones(count=1)
+    world.deploy(revision("R2", readiness=READY_CHECK), count=1)
+    world.step()
+    world.check_health()
+    say(world, NOT_READY, "shop/web.1.2")
+    world.step()
+    world.now_ms += 300_000
+    world.step()
+    assert world.state.deployment is not None
+    assert world.state.deployment.status is DeploymentStatus.FAILED
+    assert "not ready: HTTP 503 from /ready" in world.state.deployment.reason
+    assert world.serving() == {"shop/web.1.1"}
+
+
+def test_scaling_down_takes_those_that_are_not_ready() -> None:
+    world = ready_ones(count=4)
+    say(world, NOT_READY, "shop/web.2.2", "shop/web.3.3", "shop/web.4.4")
+    world.state = replace(world.state, count=2)
+    world.run()
+    assert len(world.state.live) == 2
+    assert "shop/web.1.1" in {r.id for r in world.state.live}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from portway.core.app import App, Exposure, ListenerSpec, PortSpec, Protocol
+from portway.core.app import App, CheckKind, Exposure, HealthCheck, ListenerSpec, PortSpec, Protocol
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import (
     EngineState,
@@ -179,6 +179,61 @@ def test_a_failing_instance_gets_no_traffic_unless_all_fail() -> None:
         80: [("shop/web.2.2", 8080)]
     }
     assert kept_out_ids(both, observed(one, two, failing=(1, 2))) == frozenset()
+
+
+READY_CHECK = HealthCheck(kind=CheckKind.HTTP, path="/ready")
+
+
+def asked_ready(*records: InstanceRecord) -> AppState:
+    target = revision("R1", WEB)
+    target = replace(target, app=replace(target.app, readiness=READY_CHECK))
+    return state(*records, target=target)
+
+
+def unready(seen: Observed, *records: InstanceRecord, failures: int = 2) -> Observed:
+    said = Health(status=HealthStatus.FAILING, failures=failures)
+    return replace(seen, readiness={r.id: said for r in records})
+
+
+def test_an_instance_that_is_not_ready_gets_no_traffic_unless_all_are_not() -> None:
+    one, two = record(1), record(2, slot=2)
+    both = asked_ready(one, two)
+    assert kept_out_ids(both, unready(observed(one, two), one)) == {one.id}
+    assert kept_out_ids(both, unready(observed(one, two), one, two)) == frozenset()
+
+
+def test_one_that_was_not_asked_yet_whether_it_is_ready_keeps_its_traffic() -> None:
+    one, two = record(1), record(2, slot=2)
+    seen = replace(observed(one, two), readiness={one.id: Health()})
+    assert kept_out_ids(asked_ready(one, two), seen) == frozenset()
+
+
+def test_one_that_is_only_not_ready_is_better_than_one_that_fails() -> None:
+    one, two = record(1), record(2, slot=2)
+    seen = unready(observed(one, two, failing=(1,)), two)
+    assert kept_out_ids(asked_ready(one, two), seen) == {one.id}
+
+
+@pytest.mark.parametrize(("failures", "out"), [(2, [1, 2]), (4, [1, 2, 3, 4])])
+def test_more_than_half_leave_only_once_a_second_round_of_checks_agrees(
+    failures: int, out: list[int]
+) -> None:
+    records = [record(serial, slot=serial) for serial in range(1, 6)]
+    health = {
+        r.id: Health(status=HealthStatus.FAILING, failures=failures, since_ms=r.identity.serial)
+        for r in records[:4]
+    }
+    seen = replace(observed(*records), health=health)
+    kept_out = kept_out_ids(state(*records), seen)
+    assert sorted(r.identity.serial for r in records if r.id in kept_out) == out
+
+
+def test_half_may_leave_at_once_the_failing_before_those_not_ready() -> None:
+    records = [record(serial, slot=serial) for serial in range(1, 5)]
+    seen = unready(observed(*records, failing=(3,)), *records[:2])
+    kept_out = kept_out_ids(asked_ready(*records), seen)
+    assert len(kept_out) == 2
+    assert records[2].id in kept_out
 
 
 def test_each_instance_of_a_pool_has_its_own_listener() -> None:

@@ -44,6 +44,7 @@ class World:
     routes: tuple[Route, ...] = ()
     applied: tuple[Route, ...] | None = None
     health: dict[str, Health] = field(default_factory=dict)
+    readiness: dict[str, Health] = field(default_factory=dict)
     connections: dict[str, int] = field(default_factory=dict)
     start_failures: dict[str, StartFailure] = field(default_factory=dict)
     nodes: tuple[NodeView, ...] = (NodeView(name="local", address="127.0.0.1"),)
@@ -86,6 +87,7 @@ class World:
             served=self._served() if self.balancer_answers else None,
             applied=self.applied,
             health=dict(self.health),
+            readiness=dict(self.readiness),
             nodes=self.nodes,
             start_failures=dict(self.start_failures),
         )

@@ -198,12 +198,13 @@ def _drain_failing(draft: Draft, census: Census, *, room: int) -> None:
 
 
 def in_place(census: Census, room: int) -> int:
-    """How many failing ones may leave before their replacements come: never so many that over half is on its way.
+    """How many failing ones may leave before their replacements come: half of the App stays whatever its checks say.
 
     Where all fail, something has to go on answering; where the checks err, little is lost until they do not.
     """
-    on_their_way = sum(1 for r in census.live if r.phase is not Phase.READY)
-    return max(0, min(room, max(1, census.count // 2) - on_their_way))
+    settled = sum(1 for r in (*census.fresh, *census.stale) if r.phase is Phase.READY)
+    staying = census.count - max(1, census.count // 2)
+    return max(0, min(room, settled - staying))
 
 
 def _drain_unready_surplus(draft: Draft, census: Census) -> None:
