@@ -21,6 +21,8 @@ from portway.engines.docker.client import QUICK_S, SLOW_S, DockerClient
 from portway.engines.docker.errors import DockerRefusal, explain, runtime_failure
 
 OUTPUT_BYTES_MAX = 64 * 1024
+# Docker starts a command within milliseconds; one that needs so long is not to blame for it.
+DOCKER_BEGINS_S = 15.0
 _POLL_MIN_S = 0.005
 _POLL_MAX_S = 0.2
 _KILLED = 137  # what a shell reports for a command that SIGKILL ended
@@ -130,17 +132,28 @@ async def open_exec(
 async def run_check(
     client: DockerClient, container: str, argv: Sequence[str], *, timeout_s: float, name: str
 ) -> CommandResult:
-    """Run a health command to its end; TimeoutError when late (Docker cannot end it: it is left alone)."""
+    """Run a health command to its end; TimeoutError when late (Docker cannot end it: it is left alone).
+
+    The time is the command's alone: a Docker that does not answer is EngineError(kind=UNAVAILABLE).
+    """
     request = ExecRequest(argv=check_argv(argv))
-    async with asyncio.timeout(timeout_s):
-        exec_id = await _create(client, container, request, name=name, with_input=False)
-        async with _connected(client, exec_id, tty=False) as connection:
-            session = DockerExecSession(client, exec_id, connection, tty=False)
-            output = bytearray()
-            async for _, data in session.output():
-                output += data
-                del output[:-OUTPUT_BYTES_MAX]
-            exit_code = await session.wait()
+    exec_id = ""
+    output = bytearray()
+    try:
+        async with asyncio.timeout(DOCKER_BEGINS_S) as begins:
+            exec_id = await _create(client, container, request, name=name, with_input=False)
+            async with _connected(client, exec_id, tty=False) as connection:
+                begins.reschedule(asyncio.get_running_loop().time() + timeout_s)
+                session = DockerExecSession(client, exec_id, connection, tty=False)
+                async for _, data in session.output():
+                    output += data
+                    del output[:-OUTPUT_BYTES_MAX]
+                exit_code = await session.wait()
+    except TimeoutError as error:
+        if not exec_id:
+            raise client.unreachable(error) from error
+        await inspect_exec(client, exec_id)  # raises where Docker itself is what is late
+        raise
     text = output.decode(errors="replace")
     if exit_code in (126, 127) and (explained := runtime_failure(text)):
         text = explained("the check could not be run").message
