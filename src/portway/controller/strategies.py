@@ -18,19 +18,21 @@ def with_strategy(before: AppState, after: AppState, asked: StrategyRequest | No
     if after.deployment is None or after.deployment is before.deployment or after.target is None:
         return after
     app = after.target.app
-    strategy = chosen(app, asked)
+    strategy = chosen(app, asked) if _replaces(after) else Strategy()
     if asked and strategy.kind is not StrategyKind.ROLLING and stops_first(app.rollout):
         strategy = Strategy()
     after = replace(after, deployment=replace(after.deployment, strategy=strategy))
-    if strategy.kind is StrategyKind.BLUE_GREEN and _replaces(after) and not has_room(after):
+    if strategy.kind is StrategyKind.BLUE_GREEN and not has_room(after):
         _refuse_without_room(app)
     return after
 
 
 def _replaces(state: AppState) -> bool:
     """Whether instances of another revision run now and are to be replaced."""
-    assert state.deployment is not None
-    return state.deployment.from_revision not in (None, state.deployment.to_revision)
+    deployment = state.deployment
+    assert deployment is not None
+    another = deployment.from_revision not in (None, deployment.to_revision)
+    return another and bool(deployment.from_count) and bool(state.count)
 
 
 def _refuse_without_room(app: App) -> None:

@@ -42,10 +42,13 @@ def recent_failures(state: AppState, revision: str, *, now_ms: int) -> tuple[Fai
 
 
 def is_crash_looping(state: AppState, *, now_ms: int) -> bool:
-    """Whether instances of what should run die again and again."""
+    """Whether instances of what should run die again and again, also while the latest try still lives."""
     if state.target is None:
         return False
-    return len(recent_failures(state, state.target.id, now_ms=now_ms)) >= CRASH_LOOP_FAILURES
+    recent = recent_failures(state, state.target.id, now_ms=now_ms)
+    if len(recent) < CRASH_LOOP_FAILURES:
+        return False
+    return now_ms - recent[-1].at_ms < 2 * BACK_OFF_MAX_S * 1000
 
 
 def _backs_off(draft: Draft, target: Revision) -> bool:
