@@ -1,6 +1,8 @@
 """ImpatientProtocol: HTTP/1.1 that gives up on clients which hold a connection without sending (slowloris).
 
 uvicorn waits for ever for the head of a request and for the rest of a body nobody reads any more; this does not.
+Nor does it turn a newcomer away while others hold connections on which nothing happens: the one that has
+asked nothing for longest makes room.
 """
 
 from __future__ import annotations
@@ -15,17 +17,27 @@ from portway.api.native.answers import refusal
 from portway.core.errors import RequestError
 
 HEAD_TIMEOUT_S = 10.0
+CONNECTIONS_MAX = (
+    500  # below the file descriptors a service has by default, and below uvicorn's own limit
+)
 
 
 class ImpatientProtocol(H11Protocol):
     """A request's head, and a body after its answer, must arrive within `patience_s`."""
 
     patience_s = HEAD_TIMEOUT_S
+    connections_max = CONNECTIONS_MAX
     _deadline: asyncio.TimerHandle | None = None
+    _rests_since: tuple[bool, float] = (
+        False,
+        0.0,
+    )  # whether it was ever answered, and when it was last heard of
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._rests_since = (False, self.loop.time())
         self._arm()
+        self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -37,6 +49,7 @@ class ImpatientProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._rests_since = (True, self.loop.time())
         self._judge()
 
     def send_400_response(self, msg: str) -> None:
@@ -55,6 +68,25 @@ class ImpatientProtocol(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+    def _make_room(self) -> None:
+        if len(self.connections) <= self.connections_max:
+            return
+        resting = [
+            other
+            for other in self.connections
+            if isinstance(other, ImpatientProtocol) and other is not self and other.is_resting
+        ]
+        if resting:
+            oldest = min(resting, key=lambda other: other._rests_since)
+            # Whoever was answered may ask again on another connection; nothing of theirs is lost.
+            self.connections.discard(oldest)
+            oldest.transport.abort()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether no request of it is being answered."""
+        return self.cycle is None or self.cycle.response_complete
 
     def _judge(self) -> None:
         theirs, head_begun = self.conn.their_state, bool(self.conn.trailing_data[0])
