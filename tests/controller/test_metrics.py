@@ -56,6 +56,7 @@ def test_the_reaction_is_timed_from_the_first_event_to_the_confirmation():
     metrics.event_seen("shop/web", "health")
     metrics.event_seen("shop/web", "engine")
     times = iter([10.004])
+    metrics.event_planned("shop/web")
     metrics.routes_confirmed("shop/web")
     assert round(histogram(metrics, REACTION_SECONDS, "health").sum, 6) == 0.004
     assert histogram(metrics, REACTION_SECONDS, "engine").counts == []
@@ -64,9 +65,21 @@ def test_the_reaction_is_timed_from_the_first_event_to_the_confirmation():
 def test_an_event_that_asks_for_no_other_routes_is_not_timed():
     metrics = Metrics()
     metrics.event_seen("shop/web", "health")
+    metrics.event_planned("shop/web")
     metrics.event_settled("shop/web")
     metrics.routes_confirmed("shop/web")
     assert histogram(metrics, REACTION_SECONDS, "health").counts == []
+
+
+def test_what_happens_while_a_plan_is_carried_out_waits_for_the_next() -> None:
+    metrics = Metrics()
+    metrics.event_planned("shop/web")
+    metrics.event_seen("shop/web", "health")
+    metrics.routes_confirmed("shop/web")
+    assert histogram(metrics, REACTION_SECONDS, "health").counts == []
+    metrics.event_planned("shop/web")
+    metrics.routes_confirmed("shop/web")
+    assert sum(histogram(metrics, REACTION_SECONDS, "health").counts) == 1
 
 
 def test_a_block_that_fails_is_timed_too():

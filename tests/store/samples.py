@@ -98,5 +98,5 @@ def certificate(name: str = "httpd-web-8443-ab12") -> Certificate:
     )
 
 
-def event(kind: str = "instance.started", **fields: str) -> Event:
-    return Event(at_ms=1, kind=kind, message="It happened.", data={"k": "v"}, **fields)
+def event(kind: str = "instance.started", *, at_ms: int = 1, **fields: str) -> Event:
+    return Event(at_ms=at_ms, kind=kind, message="It happened.", data={"k": "v"}, **fields)

@@ -80,3 +80,17 @@ def test_tables_of_others_with_other_names_are_left_alone(connection: Connection
     connection.execute(text("CREATE TABLE customers (id INTEGER)"))
     migrate(connection, where="X", home_id="abc")
     assert "customers" in inspect(connection).get_table_names()
+
+
+def test_events_written_before_they_were_found_by_time_get_theirs(connection: Connection) -> None:
+    migrate(connection, where="X", home_id="abc", migrations=MIGRATIONS[:1])
+    connection.execute(text("DROP INDEX events_by_time"))
+    connection.execute(text("ALTER TABLE events DROP COLUMN at_ms"))
+    connection.execute(text("DROP TABLE ownership"))
+    connection.execute(
+        text("INSERT INTO events VALUES (1, '', '', '', '', :document)"),
+        {"document": '{"at_ms": 1700000000123, "kind": "a", "message": "b"}'},
+    )
+    migrate(connection, where="X", home_id="abc")
+    assert connection.scalar(text("SELECT at_ms FROM events")) == 1700000000123
+    assert "ownership" in inspect(connection).get_table_names()

@@ -11,7 +11,8 @@ import structlog
 
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
-from portway.controller.metrics import ERRORS, Metrics
+from portway.controller.metrics import Metrics
+from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
 from portway.controller.world import World, app_of, link_targets, network_aliases
 from portway.core.environment import expand, instance_environment, is_known_at_start
@@ -43,6 +44,7 @@ class Executor:
         engine_changed: Callable[[str], None],
         routes_changed: Callable[[str], None],
         metrics: Metrics | None = None,
+        ownership: Ownership | None = None,
         policy: PolicyFile | None = None,
     ) -> None:
         self._world = world
@@ -52,6 +54,7 @@ class Executor:
         self._engine_changed = engine_changed
         self._routes_changed = routes_changed
         self._metrics = metrics or Metrics()
+        self._ownership = ownership or Ownership()
         self._policy = policy or PolicyFile(None)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[
@@ -111,7 +114,7 @@ class Executor:
             log.warning("action_took_too_long", action=key)
         except EngineError as error:
             log.warning("action_failed", action=key, error=str(error))
-            self._metrics.count(ERRORS, "engine")
+            self._metrics.failed("engine")
             await asyncio.sleep(1.0 if error.retryable else 5.0)
         except Exception:
             log.exception("action_broke", action=key)
@@ -174,7 +177,7 @@ class Executor:
         )
 
     def _note_start_failure(self, instance_id: str, error: EngineError) -> None:
-        self._metrics.count(ERRORS, "engine")
+        self._metrics.failed("engine")
         now_ms = self._clock.now_ms()
         before = self._world.start_failures.get(instance_id)
         waited = before.retry_at_ms - before.at_ms if before and before.retry_at_ms else 0
@@ -213,13 +216,14 @@ class Executor:
             raise
         else:
             self._metrics.routes_confirmed(app_id)
+            self._ownership.confirmed(app_id, action.routes, now_ms=self._clock.now_ms())
             self._world.route_errors.pop(app_id, None)
             self._world.applied.pop(app_id, None)
             if action.routes:
                 self._world.applied[app_id] = action.routes
 
     def _note_refusal(self, action: ApplyRoutes, why: str) -> None:
-        self._metrics.count(ERRORS, "balancer")
+        self._metrics.failed("balancer")
         self._metrics.event_settled(action.app_id)
         self._world.route_errors[action.app_id] = why
         self._world.applied.pop(action.app_id, None)

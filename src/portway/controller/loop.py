@@ -15,26 +15,21 @@ from portway.controller.clock import Clock
 from portway.controller.executor import Executor
 from portway.controller.journal import Journal, gist
 from portway.controller.leases import Leases, listener_leases
-from portway.controller.metrics import (
-    ERRORS,
-    PASS_SECONDS,
-    PASSES,
-    SAVE_SECONDS,
-    SAVES,
-    STEP_SECONDS,
-    Metrics,
-)
+from portway.controller.metrics import Metrics
 from portway.controller.observer import Observer
+from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
 from portway.controller.probes import Checker, Prober
 from portway.controller.receipts import Receipts
 from portway.controller.saving import Doubts, to_the_end
 from portway.controller.settle import settle_stack
+from portway.controller.strangers import clear_away
 from portway.controller.world import RUN_SLOT, World, app_of
 from portway.core.errors import BalancerError, StoreError
 from portway.core.events import Event
-from portway.core.instance import EngineState, Phase
-from portway.core.plan import Action, ApplyRoutes, Blocked, Plan, RemoveInstance
+from portway.core.instance import Phase
+from portway.core.ownership import ALWAYS
+from portway.core.plan import Blocked, Plan
 from portway.core.ports import Lease
 from portway.core.reconcile import reconcile
 from portway.core.request import ServedRequest
@@ -76,6 +71,7 @@ class Controller:
         self.world = World()
         self.journal = Journal()
         self.metrics = Metrics()
+        self.ownership = Ownership()
         self.access_log = access_log or AccessLog(None)
         self.policy = policy or PolicyFile(None)
         self.lock = asyncio.Lock()
@@ -101,6 +97,7 @@ class Controller:
             engine_changed=self._engine_changed,
             routes_changed=self._routes_changed,
             metrics=self.metrics,
+            ownership=self.ownership,
             policy=self.policy,
         )
         self.observer = Observer(
@@ -121,6 +118,8 @@ class Controller:
         snapshot = replace(found, apps=tuple(resumed(state, now_ms) for state in found.apps))
         self.world.restore(snapshot)
         self.leases.restore(snapshot.apps, snapshot.cooling, now_ms=now_ms)
+        past = await self.store.past(at_ms=ALWAYS)
+        self.ownership.restore(past, snapshot.apps, now_ms=now_ms)
         self.access_log.note(Batch(apps=snapshot.apps))
         self.receipts.resume()
         with suppress(BalancerError):
@@ -142,11 +141,6 @@ class Controller:
         if app_ids:
             self._dirty.update(app_ids)
             self._signal.set()
-
-    @property
-    def queue_length(self) -> int:
-        """How many Apps wait to be looked at."""
-        return len(self._dirty)
 
     def touch_all(self) -> None:
         """Look at every App again, and at what belongs to none."""
@@ -171,16 +165,16 @@ class Controller:
 
     async def _save_whole(self, batch: Batch, then: Callable[[], None] | None) -> None:
         batch = self._doubts.settled(batch, self.world)
+        entry = self.ownership.enter(batch, now_ms=self.clock.now_ms())
         try:
-            with self.metrics.timed(SAVE_SECONDS):
-                events = await self.store.save(batch)
+            with self.metrics.saving():
+                events = await self.store.save(entry.batch)
         except StoreError:
             self._doubts.note(batch)
             raise
         self._doubts.forget()
-        self.metrics.count(SAVES)
-        for state in batch.apps:
-            self.metrics.note_deployment(self.world.apps.get(state.app_id), state)
+        self.ownership.saved(entry)
+        self.metrics.note_saved(batch.apps, self.world.apps, events)
         self.world.problems.pop("store", None)
         self.world.remember(batch)
         self.access_log.note(batch)
@@ -189,7 +183,6 @@ class Controller:
             then()
         self.touch(*(state.app_id for state in batch.apps))
         self.journal.publish(events)
-        self.metrics.note_events(events)
 
     @asynccontextmanager
     async def changing(self) -> AsyncGenerator[World]:
@@ -235,6 +228,10 @@ class Controller:
             self.observer.served_is_stale = True
             self.touch_all()
             self._signal.set()
+            if self.ownership.waiting:  # confirmed by the balancer, and no decision took it along
+                with suppress(StoreError):
+                    async with self.lock:
+                        await self.save(Batch())
             if "certificates" in self.world.problems:
                 with suppress(BalancerError):
                     await self.serve_certificates()
@@ -243,12 +240,11 @@ class Controller:
     async def _work(self) -> None:
         while True:
             await self._wait()
-            with self.metrics.timed(PASS_SECONDS):
+            with self.metrics.passing():
                 await self._observe()
                 for app_id in self._due():
                     await self._step_guarded(app_id)
                     await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
-            self.metrics.count(PASSES)
 
     async def _wait(self) -> None:
         """Until something changed or an App's time has come."""
@@ -274,6 +270,7 @@ class Controller:
         # An App whose routes were changed after the balancer was last read waits for the next reading.
         due = self._ripe() - self.observer.unread
         self._dirty &= self.observer.unread
+        self.metrics.queue_length = len(due)
         for app_id in due:
             self._wakes.pop(app_id, None)
         return sorted(app_id for app_id in due if not self.executor.is_applying(app_id))
@@ -288,27 +285,28 @@ class Controller:
     async def _step_guarded(self, app_id: str) -> None:
         try:
             async with self.lock:
-                with self.metrics.timed(STEP_SECONDS):
+                with self.metrics.stepping():
                     await self._step(app_id)
         except StoreError as error:
-            self.metrics.count(ERRORS, "store")
+            self.metrics.failed("store")
             log.error("store_failed", error=str(error))
             self.world.problems["store"] = str(error)
             self._wakes[app_id] = self.clock.now_ms() + STORE_RETRY_MS
         except Exception:
             # Ours to mend; this App's loop stops and shouts, the others go on.
             log.exception("planning_broke", app=app_id)
-            self.metrics.count(ERRORS, "planning")
+            self.metrics.failed("planning")
             self.world.problems[app_id] = "planning this app failed inside portway; see the log"
             self._wakes[app_id] = self.clock.now_ms() + 10_000
 
     async def _step(self, app_id: str) -> None:
         """One look at one App."""
         state = self.world.apps.get(app_id)
-        self.executor.perform(self._clear_away(app_id))
+        self.executor.perform(clear_away(self.world, app_id))
         if state is None:
             return
         await self.observer.fetch_last_words(state)
+        self.metrics.event_planned(app_id)
         plan = self._plan(state)
         if plan.state != state or plan.events:
             try:
@@ -354,34 +352,6 @@ class Controller:
         stack = self.world.stacks.get(state.app_id.rpartition("/")[0])
         waits = stack is not None and (stack.promoting is not None or stack.deleting)
         return waits or state.target is None
-
-    def _clear_away(self, app_id: str) -> list[Action]:
-        """What nobody answers for: ended one-off instances, and whatever is left of an App that is forgotten."""
-        seen = (self.world.seen(app_id) or {}).values()
-        strangers = [
-            i for i in seen if app_id not in self.world.apps or i.identity.slot == RUN_SLOT
-        ]
-        ended = [
-            i.id
-            for i in strangers
-            if i.state is EngineState.EXITED and i.id not in self.world.one_offs
-        ]
-        actions: list[Action] = [RemoveInstance(instance_id=i) for i in ended]
-        if app_id not in self.world.apps:
-            if self.world.served_by(app_id):
-                actions.append(ApplyRoutes(app_id=app_id, routes=()))
-            running = [i.id for i in strangers if i.id not in ended and i.identity.slot != RUN_SLOT]
-            self._note_strangers(app_id, running)
-        return actions
-
-    def _note_strangers(self, app_id: str, running: Sequence[str]) -> None:
-        """What runs is never stopped only because the store does not know it."""
-        self.world.problems.pop(app_id, None)
-        if running:
-            self.world.problems[app_id] = (
-                f"{', '.join(running)} runs, but no such app is known (was the store replaced?); "
-                f"deploy {app_id.rpartition('/')[0]} again to take it over"
-            )
 
     def _plan(self, state: AppState) -> Plan:
         """A plan whose ports are really free: claimed, and bind-tested in the kernel."""

@@ -6,8 +6,8 @@ monotonic one, and nothing is ever decided on a figure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from time import perf_counter
 
 from portway.core.events import Event
@@ -78,6 +78,9 @@ _KNOWN = {
 }
 
 
+_Cause = tuple[str, float]  # which event, and when
+
+
 class Metrics:
     """The figures of one controller since it started."""
 
@@ -88,7 +91,9 @@ class Metrics:
             known = ((),) if not family.labels else ((v,) for v in _KNOWN.get(family.name, ()))
             # A series that is there from the start lets `rate()` see its first step.
             self._series[family.name] = {labels: _nothing(family) for labels in known}
-        self._causes: dict[str, tuple[str, float]] = {}  # by App: what happened first, and when
+        self.queue_length = 0  # Apps waiting to be looked at, when last looked
+        self._causes: dict[str, _Cause] = {}  # by App: what happened and is not planned for yet
+        self._planned: dict[str, _Cause] = {}  # by App: what the plan being carried out follows
 
     def count(self, family: Family, *labels: str, by: float = 1) -> None:
         """Count something up."""
@@ -102,6 +107,25 @@ class Metrics:
         histogram = self._series[family.name].setdefault(labels, Histogram(family.buckets))
         assert isinstance(histogram, Histogram), family.name
         histogram.observe(value)
+
+    @contextmanager
+    def passing(self) -> Generator[None]:
+        """One round of the controller."""
+        with self.timed(PASS_SECONDS):
+            yield
+        self.count(PASSES)
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """Deciding on one App."""
+        return self.timed(STEP_SECONDS)
+
+    def saving(self) -> AbstractContextManager[None]:
+        """One batch on its way to the disk."""
+        return self.timed(SAVE_SECONDS)
+
+    def failed(self, kind: str) -> None:
+        """Something went wrong, and where."""
+        self.count(ERRORS, kind)
 
     @contextmanager
     def timed(self, family: Family, *labels: str) -> Generator[None]:
@@ -120,18 +144,28 @@ class Metrics:
         """Something happened to an App that its routes may have to follow; the first event counts."""
         self._causes.setdefault(app_id, (event, self.now_s()))
 
+    def event_planned(self, app_id: str) -> None:
+        """The App is looked at with what happened; what happens from now on waits for the next look."""
+        if cause := self._causes.pop(app_id, None):
+            self._planned[app_id] = cause
+
     def event_settled(self, app_id: str) -> None:
         """What happened asked for no other routes."""
-        self._causes.pop(app_id, None)
+        self._planned.pop(app_id, None)
 
     def routes_confirmed(self, app_id: str) -> None:
         """The balancer serves what was decided."""
-        if cause := self._causes.pop(app_id, None):
+        if cause := self._planned.pop(app_id, None):
             event, since_s = cause
             self.observe(REACTION_SECONDS, self.now_s() - since_s, event)
 
-    def note_events(self, events: Sequence[Event]) -> None:
-        """Events were saved."""
+    def note_saved(
+        self, states: Sequence[AppState], before: Mapping[str, AppState], events: Sequence[Event]
+    ) -> None:
+        """A batch was saved; `before`: what was known until then."""
+        self.count(SAVES)
+        for state in states:
+            self.note_deployment(before.get(state.app_id), state)
         for event in events:
             self.count(EVENTS, event.kind)
 

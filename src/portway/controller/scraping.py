@@ -36,7 +36,7 @@ def _counter(name: str, help_: str, *labels: str) -> Family:
 
 
 BUILD = _gauge("portway_build_info", "Always 1; the labels say which portway this is.", "version", "engine", "python")  # fmt: skip
-QUEUE = _gauge("portway_controller_queue_length", "Apps waiting to be looked at.")
+QUEUE = _gauge("portway_controller_queue_length", "Apps that the last round had to look at.")
 PROBLEMS = _gauge("portway_controller_problems", "What `portway server status` tells of as a problem.")  # fmt: skip
 APPS = _gauge("portway_apps", "Apps that are known.")
 NODES = _gauge("portway_nodes", "Nodes that take instances.")
@@ -109,7 +109,7 @@ def _tally(names: Iterable[str], known: Iterable[str]) -> Series:
 
 def _controller(controller: Controller) -> Found:
     world = controller.world
-    yield QUEUE, _one(controller.queue_length)
+    yield QUEUE, _one(controller.metrics.queue_length)
     yield PROBLEMS, _one(len(world.problems))
     yield APPS, _one(len(world.apps))
     yield NODES, _one(sum(1 for node in world.nodes if node.available))

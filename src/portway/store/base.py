@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from portway.core.events import Event
+from portway.core.ownership import Change, Mark, Past
 from portway.core.ports import Lease
 from portway.core.stack import Certificate, Release, Stack
 from portway.core.state import AppState
@@ -43,6 +44,8 @@ class Batch:
     releases: tuple[Release, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     events: tuple[Event, ...] = ()
+    ownership: tuple[Change, ...] = ()
+    mark: Mark | None = None  # everything held once `ownership` is so
     cooling: tuple[CoolingLease, ...] | None = None
     deleted_stacks: tuple[str, ...] = ()  # with their releases
     deleted_apps: tuple[str, ...] = ()
@@ -84,6 +87,19 @@ class Store(Protocol):
         instance_id: str = "",
         deployment: str = "",
         limit: int = 1000,
+        up_to: int | None = None,
     ) -> Sequence[Event]:
-        """Oldest first, those with sequence > after. after=-1: the newest `limit`, still oldest first."""
+        """Oldest first, those with sequence > after and <= up_to. after=-1: the newest `limit`, still oldest first."""
+        ...
+
+    async def sequence_at(self, at_ms: int) -> int:
+        """The sequence of the newest event up to a moment, 0 when there is none so old."""
+        ...
+
+    async def past(self, *, at_ms: int) -> Past:
+        """What was held at a moment, as the mark before it and the changes since; never the whole journal."""
+        ...
+
+    async def changes(self, *, number: int, up_to_ms: int, limit: int = 1000) -> tuple[Change, ...]:
+        """The newest `limit` changes of one port number up to a moment, oldest first."""
         ...

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field, replace
 
 from portway.core.errors import StoreError
 from portway.core.events import Event
+from portway.core.ownership import Change, Mark, Past
 from portway.core.stack import Certificate, Release, Stack
 from portway.core.state import AppState
 from portway.store.base import Batch, CoolingLease, Snapshot
 from portway.store.refusals import changed_elsewhere, not_open
 
 EVENTS_KEPT = 200_000
+KEPT_DAYS = 30
+_DAY_MS = 24 * 3600 * 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +33,9 @@ class MemoryDisk:
     certificates: dict[str, Certificate] = field(default_factory=dict)
     cooling: tuple[CoolingLease, ...] = ()
     events: list[Event] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    last_change: int = 0
     last_sequence: int = 0
     holder: object | None = None
 
@@ -37,10 +43,17 @@ class MemoryDisk:
 class MemoryStore:
     """A Store in memory. `fail_saves` and `fail_reads` make the next calls fail; `heal` ends that."""
 
-    def __init__(self, disk: MemoryDisk | None = None, *, events_kept: int = EVENTS_KEPT) -> None:
+    def __init__(
+        self,
+        disk: MemoryDisk | None = None,
+        *,
+        events_kept: int = EVENTS_KEPT,
+        kept_days: int = KEPT_DAYS,
+    ) -> None:
         self.disk = disk or MemoryDisk()
         self.batches: list[Batch] = []  # every batch saved, in order
         self._events_kept = events_kept
+        self._kept_ms = kept_days * _DAY_MS
         self._save_faults = _Faults()
         self._read_faults = _Faults()
 
@@ -102,7 +115,12 @@ class MemoryStore:
         )
         if batch.cooling is not None:
             disk.cooling = batch.cooling
-        return _append(disk, batch.events, kept=self._events_kept)
+        events = _append(disk, batch.events, kept=self._events_kept)
+        _append_changes(disk, batch)
+        if batch.mark is not None:
+            before_ms = batch.mark.at_ms - self._kept_ms
+            _prune_changes(disk, before_ms=before_ms, kept=self._events_kept)
+        return events
 
     async def release(self, stack: str, release_id: str) -> Release | None:
         """One release of a stack."""
@@ -122,18 +140,51 @@ class MemoryStore:
         instance_id: str = "",
         deployment: str = "",
         limit: int = 1000,
+        up_to: int | None = None,
     ) -> Sequence[Event]:
         """Oldest first, those with sequence > after; after=-1: the newest `limit`."""
         found = [
             event
             for event in self._reading().events
             if event.sequence > after
+            and (up_to is None or event.sequence <= up_to)
             and stack in ("", event.stack)
             and app_id in ("", event.app_id)
             and instance_id in ("", event.instance_id)
             and deployment in ("", event.deployment)
         ]
         return tuple(found[:limit] if after >= 0 else found[max(0, len(found) - limit) :])
+
+    async def sequence_at(self, at_ms: int) -> int:
+        """The sequence of the newest event up to a moment."""
+        found = (event.sequence for event in self._reading().events if event.at_ms <= at_ms)
+        return max(found, default=0)
+
+    async def past(self, *, at_ms: int) -> Past:
+        """What was held at a moment."""
+        disk = self._reading()
+        whole = (
+            disk.changes[:1] if disk.changes and disk.changes[0].sequence == 1 else disk.marks[:1]
+        )
+        mark = next((m for m in reversed(disk.marks) if m.at_ms <= at_ms), None)
+        after = mark.sequence if mark else 0
+        end = next((m.sequence for m in disk.marks if m.sequence > after), disk.last_change)
+        return Past(
+            begins_at_ms=whole[0].at_ms if whole else None,
+            mark=mark,
+            changes=tuple(
+                c for c in disk.changes if after < c.sequence <= end and c.at_ms <= at_ms
+            ),
+        )
+
+    async def changes(self, *, number: int, up_to_ms: int, limit: int = 1000) -> tuple[Change, ...]:
+        """The newest changes of one port number up to a moment, oldest first."""
+        found = [
+            change
+            for change in self._reading().changes
+            if change.holding.number == number and change.at_ms <= up_to_ms
+        ]
+        return tuple(found[max(0, len(found) - limit) :])
 
     def _opened(self) -> MemoryDisk:
         if self.disk.holder is not self:
@@ -195,3 +246,20 @@ def _append(disk: MemoryDisk, events: Sequence[Event], *, kept: int) -> tuple[Ev
     if len(disk.events) > kept:
         del disk.events[:-kept]
     return numbered
+
+
+def _append_changes(disk: MemoryDisk, batch: Batch) -> None:
+    for change in batch.ownership:
+        disk.last_change += 1
+        disk.changes.append(replace(change, sequence=disk.last_change))
+    if batch.mark is not None:
+        disk.marks.append(replace(batch.mark, sequence=disk.last_change))
+
+
+def _prune_changes(disk: MemoryDisk, *, before_ms: int, kept: int) -> None:
+    """Forget what is older; the newest mark that is old enough stays, for moments are rebuilt from it."""
+    old = [m for m in disk.marks if m.at_ms <= before_ms or m.sequence <= disk.last_change - kept]
+    if old:
+        disk.marks = [m for m in disk.marks if m.sequence >= old[-1].sequence]
+        disk.changes = [c for c in disk.changes if c.sequence > old[-1].sequence]
+        disk.events = [e for e in disk.events[:-1] if e.at_ms >= before_ms] + disk.events[-1:]

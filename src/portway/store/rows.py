@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 HOME_ID = "home_id"
 LAST_BATCH = "last_batch"
+_PRUNED_AT_ONCE = 10_000
 _KEYS_MAX = 500  # names in one IN (...): far below what either database takes
 
 
@@ -36,6 +37,7 @@ class EventFilter:
     instance_id: str = ""
     deployment: str = ""
     limit: int = 1000
+    up_to: int | None = None
 
 
 def save_batch(connection: Connection, batch: Batch, *, last_sequence: int) -> tuple[Event, ...]:
@@ -109,6 +111,8 @@ def load_events(connection: Connection, wanted: EventFilter, *, where: str) -> t
     table = schema.events
     newest = wanted.after < 0
     query = select(table.c.sequence, table.c.document).where(table.c.sequence > wanted.after)
+    if wanted.up_to is not None:
+        query = query.where(table.c.sequence <= wanted.up_to)
     for column in ("stack", "app_id", "instance_id", "deployment"):
         if value := getattr(wanted, column):
             query = query.where(table.c[column] == value)
@@ -135,9 +139,26 @@ def last_event_sequence(connection: Connection) -> int:
     return connection.scalar(select(func.max(schema.events.c.sequence))) or 0
 
 
+def sequence_at(connection: Connection, *, at_ms: int, where: str) -> int:  # noqa: ARG001
+    """The newest event up to a moment, by the index of times."""
+    table = schema.events
+    query = select(table.c.sequence).where(table.c.at_ms <= at_ms)
+    order = (table.c.at_ms.desc(), table.c.sequence.desc())
+    return connection.scalar(query.order_by(*order).limit(1)) or 0
+
+
 def prune_events(connection: Connection, *, up_to: int) -> None:
     """Delete every event with a sequence up to `up_to`."""
     connection.execute(delete(schema.events).where(schema.events.c.sequence <= up_to))
+
+
+def prune_old_events(connection: Connection, *, before_ms: int) -> None:
+    """Delete some of the events before a moment, the newest excepted: numbers are never given twice."""
+    table = schema.events
+    newest = select(func.max(table.c.sequence)).scalar_subquery()
+    old = select(table.c.sequence).where(table.c.at_ms < before_ms, table.c.sequence < newest)
+    some = old.order_by(table.c.at_ms).limit(_PRUNED_AT_ONCE)
+    connection.execute(delete(table).where(table.c.sequence.in_(some)))
 
 
 def undo_events(connection: Connection, *, after: int) -> None:
@@ -206,6 +227,7 @@ def _append_events(
             "app_id": event.app_id,
             "instance_id": event.instance_id,
             "deployment": event.deployment,
+            "at_ms": event.at_ms,
             "document": encode(event),
         }
         for event in numbered

@@ -84,11 +84,32 @@ events = Table(
     Column("app_id", String, nullable=False),
     Column("instance_id", String, nullable=False),
     Column("deployment", String, nullable=False),
+    Column("at_ms", BigInteger, nullable=False, server_default="0"),
     Column("document", Text, nullable=False),
     Index("events_by_stack", "stack", "sequence"),
     Index("events_by_app", "app_id", "sequence"),
     Index("events_by_instance", "instance_id", "sequence"),
     Index("events_by_deployment", "deployment", "sequence"),
+    Index("events_by_time", "at_ms", "sequence"),
+)
+
+# Who held which port: each change once, and now and then everything that is held.
+ownership = Table(
+    "ownership",
+    metadata,
+    Column("sequence", _Serial, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("ownership_by_number", "number", "sequence"),
+)
+
+ownership_marks = Table(
+    "ownership_marks",
+    metadata,
+    Column("sequence", _Serial, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
 )
 
 Migration = Callable[[Connection], None]
@@ -98,7 +119,21 @@ def _create_tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables,)
+def _add_the_journal_of_ports(connection: Connection) -> None:
+    """Events are found by their time, and who held a port is written down."""
+    metadata.create_all(connection)  # only those that are missing
+    if "at_ms" in {column["name"] for column in inspect(connection).get_columns(events.name)}:
+        return
+    connection.exec_driver_sql("ALTER TABLE events ADD COLUMN at_ms BIGINT NOT NULL DEFAULT 0")
+    written = {
+        "sqlite": "json_extract(document, '$.at_ms')",
+        "postgresql": "(CAST(document AS json)->>'at_ms')::bigint",
+    }[connection.dialect.name]
+    connection.exec_driver_sql(f"UPDATE events SET at_ms = {written}")  # noqa: S608  (no input)
+    connection.exec_driver_sql("CREATE INDEX events_by_time ON events (at_ms, sequence)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_the_journal_of_ports)
 
 
 def schema_version(connection: Connection, *, where: str) -> int:

@@ -15,8 +15,9 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection
 
 from portway.core.events import Event
+from portway.core.ownership import Change, Past
 from portway.core.stack import Release
-from portway.store import rows
+from portway.store import past, rows
 from portway.store.base import Batch, Snapshot
 from portway.store.lock import HomeLock
 from portway.store.postgres import PostgresDatabase
@@ -25,7 +26,9 @@ from portway.store.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
-EVENTS_KEPT = 200_000
+EVENTS_KEPT = 1_000_000  # and as many changes of ports, whatever their age
+KEPT_DAYS = 30
+_DAY_MS = 24 * 3600 * 1000
 
 
 class Database(Protocol):
@@ -43,23 +46,35 @@ class Database(Protocol):
     def read(self) -> AbstractContextManager[Connection]: ...
 
 
-def open_store(home: Path, store_url: str = "", *, events_kept: int = EVENTS_KEPT) -> SqlStore:
+def open_store(
+    home: Path, store_url: str = "", *, events_kept: int = EVENTS_KEPT, kept_days: int = KEPT_DAYS
+) -> SqlStore:
     """The store of a home: SQLite in it, or the PostgreSQL database of the URL. Not opened yet."""
     database = PostgresDatabase(store_url) if store_url else SqliteDatabase(home)
-    return SqlStore(home, database, events_kept=events_kept)
+    return SqlStore(home, database, events_kept=events_kept, kept_days=kept_days)
 
 
 class SqlStore:
     """A Store in one SQL database. One thread writes; reads use it too, or a few threads of their own."""
 
-    def __init__(self, home: Path, database: Database, *, events_kept: int = EVENTS_KEPT) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database: Database,
+        *,
+        events_kept: int = EVENTS_KEPT,
+        kept_days: int = KEPT_DAYS,
+    ) -> None:
         self._database = database
         self._lock = HomeLock(home)
         self._events_kept = events_kept
         self._prune_step = max(1, events_kept // 1000)
         self._writer: ThreadPoolExecutor | None = None
         self._readers: ThreadPoolExecutor | None = None
+        self._kept_ms = kept_days * _DAY_MS
         self._last_sequence = 0
+        self._last_change = 0
+        self._prune_up_to = 0  # changes of ports that are to go, a few with each save
         self._generation = 0
         self._in_doubt: _InDoubt | None = None
 
@@ -117,6 +132,7 @@ class SqlStore:
         instance_id: str = "",
         deployment: str = "",
         limit: int = 1000,
+        up_to: int | None = None,
     ) -> Sequence[Event]:
         """Oldest first, those with sequence > after; after=-1: the newest `limit`."""
         wanted = rows.EventFilter(
@@ -126,8 +142,22 @@ class SqlStore:
             instance_id=instance_id,
             deployment=deployment,
             limit=limit,
+            up_to=up_to,
         )
         return await self._read(partial(rows.load_events, wanted=wanted))
+
+    async def sequence_at(self, at_ms: int) -> int:
+        """The sequence of the newest event up to a moment."""
+        return await self._read(partial(rows.sequence_at, at_ms=at_ms))
+
+    async def past(self, *, at_ms: int) -> Past:
+        """What was held at a moment."""
+        return await self._read(partial(past.load_past, at_ms=at_ms))
+
+    async def changes(self, *, number: int, up_to_ms: int, limit: int = 1000) -> tuple[Change, ...]:
+        """The newest changes of one port number up to a moment, oldest first."""
+        query = partial(past.load_changes, number=number, up_to_ms=up_to_ms, limit=limit)
+        return await self._read(query)
 
     async def _run(self, executor: ThreadPoolExecutor | None, call: Callable[[], T]) -> T:
         if executor is None:
@@ -165,12 +195,18 @@ class SqlStore:
         token = secrets.token_hex(8)
         with self._database.write() as connection:
             first = self._sequence(connection)
+            changed = self._last_change
             events = rows.save_batch(connection, batch, last_sequence=first)
+            last_change = past.append_changes(
+                connection, batch.ownership, batch.mark, last_sequence=changed
+            )
             self._prune(connection, first, first + len(events))
+            prune_up_to = self._prune_changes(connection, batch)
             rows.put_meta(connection, rows.LAST_BATCH, token)
-            self._in_doubt = _InDoubt(token, batch, first)
+            self._in_doubt = _InDoubt(token, batch, first, changed)
         self._in_doubt = None
         self._last_sequence = first + len(events)
+        self._last_change, self._prune_up_to = last_change, prune_up_to
         return events
 
     def _settle(self) -> None:
@@ -182,11 +218,13 @@ class SqlStore:
             if rows.get_meta(connection, rows.LAST_BATCH) == doubt.token:
                 rows.undo_versions(connection, doubt.batch.apps)
                 rows.undo_events(connection, after=doubt.last_sequence)
+                past.undo_changes(connection, after=doubt.last_change)
         self._in_doubt = None
 
     def _sequence(self, connection: Connection) -> int:
         if self._generation != self._database.generation:
             self._last_sequence = rows.last_event_sequence(connection)
+            self._last_change = past.last_change(connection)
             self._generation = self._database.generation
         return self._last_sequence
 
@@ -194,6 +232,17 @@ class SqlStore:
         """A few old events at a time, so that no single save pays for many."""
         if first // self._prune_step != last // self._prune_step and last > self._events_kept:
             rows.prune_events(connection, up_to=last - self._events_kept)
+
+    def _prune_changes(self, connection: Connection, batch: Batch) -> int:
+        """With a mark, what is too old is found; with it and every save after, some of it is deleted."""
+        up_to = self._prune_up_to
+        if batch.mark is not None:
+            before_ms = batch.mark.at_ms - self._kept_ms
+            up_to = past.prune_marks(connection, before_ms=before_ms, kept=self._events_kept)
+            rows.prune_old_events(connection, before_ms=before_ms)
+        if up_to and past.prune_changes(connection, up_to=up_to):
+            return 0
+        return up_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,3 +252,4 @@ class _InDoubt:
     token: str
     batch: Batch
     last_sequence: int  # of the event before its first one
+    last_change: int  # likewise

@@ -1,0 +1,43 @@
+"""Strangers: what runs without anybody knowing it."""
+
+from __future__ import annotations
+
+import pytest
+
+from portway.controller.strangers import clear_away
+from portway.controller.world import World
+from portway.core.instance import EngineState, InstanceIdentity, ObservedInstance
+from portway.core.plan import ApplyRoutes, RemoveInstance
+from portway.core.routes import RouteKey, ServedRoute
+
+
+def world(state: EngineState, *, slot: int = 1) -> World:
+    identity = InstanceIdentity(
+        id=f"old/web.{slot}.1", app_id="old/web", slot=slot, serial=1, revision="R", release="R", node="n"
+    )  # fmt: skip
+    seen = ObservedInstance(identity=identity, state=state)
+    return World(instances={"old/web": {seen.id: seen}}, served={})
+
+
+def test_what_runs_is_told_of_and_never_stopped():
+    known = world(EngineState.RUNNING)
+    assert clear_away(known, "old/web") == []
+    assert "deploy old again to take it over" in known.problems["old/web"]
+
+
+def test_what_ended_is_removed_and_what_it_served_too():
+    known = world(EngineState.EXITED)
+    key = RouteKey(address="", service_port=80)
+    known.served = {"old/web": {key: ServedRoute(key=key, owner="old/web", port_name="http")}}
+    assert clear_away(known, "old/web") == [
+        RemoveInstance(instance_id="old/web.1.1"),
+        ApplyRoutes(app_id="old/web", routes=()),
+    ]
+    assert known.problems == {}
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_a_one_off_stays_until_its_caller_has_its_end(is_awaited: bool):
+    known = world(EngineState.EXITED, slot=0)
+    known.one_offs = {"old/web.0.1"} if is_awaited else set()
+    assert bool(clear_away(known, "old/web")) is not is_awaited
