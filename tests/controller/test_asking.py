@@ -88,6 +88,7 @@ async def test_a_certificate_is_shown_with_its_names(tls: ssl.SSLContext):
     async with serving(OK_ANSWER, tls=tls) as (number, _):
         found = await ask("127.0.0.1", number, expects="https", host="shop.test")
     assert found.certificate is not None
+    assert found.certificate.self_signed
     assert {"shop.test", "127.0.0.1"} <= set(found.certificate.names)
 
 

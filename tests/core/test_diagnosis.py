@@ -71,7 +71,8 @@ def record(serial: int = 7, *, phase: Phase = Phase.READY, **fields: Any) -> Ins
 def inside(*listeners: Listening, **fields: Any) -> Inside:
     found = listeners or (Listening(port_number=80, address="0.0.0.0"),)
     given = {"listeners": found, "answer": UP, "expects": "http", **fields}
-    return Inside(name="web", address="172.18.0.2", port_number=80, is_container=True, **given)
+    where = {"address": "172.18.0.2", "port_number": 80, "label_number": 8000}
+    return Inside(name="web", is_container=True, **where, **given)
 
 
 def instance(one: InstanceRecord | None = None, **fields: Any) -> InstanceFacts:
@@ -201,6 +202,18 @@ BROKEN = {
         "web could not be deployed: 3 instances failed; the last one: it exited with code 7; "
         "mend it and `portway deploy` again; its last lines are below",
     ),
+    "its deployment is paused": (
+        facts(
+            state=state(
+                deployment=Deployment(
+                    id="D1", to_revision="R1", started_at_ms=1, progressed_at_ms=1, paused_at_ms=2
+                )
+            ),
+            listeners=(EMPTY,),
+        ),
+        "the deployment of web is paused, so nothing of it starts; "
+        "`portway resume -a shop` lets it go on",
+    ),
     "it exits again and again": (
         facts(
             state=state(
@@ -292,6 +305,11 @@ BROKEN = {
         "web.1.7 gives its health check no answer from 172.18.0.2:80 within 3 s; "
         "make /healthz faster, or raise healthcheck.timeout (portway.health.timeout)",
     ),
+    "it accepts connections and answers none of its checks": (
+        starting("no answer from 172.18.0.2:80 within 3 s", age_s=4),
+        "web.1.7 gives its health check no answer from 172.18.0.2:80 within 3 s; "
+        "make /healthz faster, or raise healthcheck.timeout (portway.health.timeout)",
+    ),
     "its health command fails": (
         unwell("the health command exited with 1: no"),
         "web.1.7 fails its check: the health command exited with 1: no; "
@@ -300,7 +318,7 @@ BROKEN = {
     "it speaks TLS where HTTP is asked": (
         starting("the answer from / is not HTTP", inside=inside(answer=replace(UP, speaks="https"))),
         "web speaks TLS on 80 inside its container, and it is asked in plain HTTP; set the label "
-        'portway.port.80.secure: "true" (and https checks), or let it speak plain HTTP there',
+        'portway.port.8000.secure: "true", or let it speak plain HTTP there',
     ),
     "it listens on its loopback": (
         starting(

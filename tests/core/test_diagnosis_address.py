@@ -189,6 +189,17 @@ def test_each_broken_way_is_named_by_its_sentence(given: AddressFacts, sentence:
     assert (found.verdict, found.sentence) == (Verdict.BROKEN, sentence)
 
 
+def test_a_certificate_signed_by_itself_is_told_and_breaks_nothing():
+    certificate = SeenCertificate(
+        names=("shop.test",), expires_at_ms=NOW_MS + DAY_MS, self_signed=True
+    )
+    answer = replace(UP, speaks="https", certificate=certificate)
+    found = diagnose_address(asked("https", host="shop.test", answer=answer))
+    tls = next(hop for hop in found.hops if hop.name == "tls")
+    assert (found.verdict, tls.verdict) == (Verdict.OK, Verdict.UNKNOWN)
+    assert "signed by itself" in tls.text
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

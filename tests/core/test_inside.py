@@ -15,6 +15,7 @@ CONTAINER = Inside(
     name="web",
     address="172.18.0.2",
     port_number=80,
+    label_number=8000,
     is_container=True,
     listeners=(),
     answer=REFUSED,
@@ -102,7 +103,7 @@ def test_tls_where_plain_http_is_asked_is_named():
     said = explain(inside("0.0.0.0:80", answer=answer, expects="http"))
     assert said.startswith(
         "web speaks TLS on 80 inside its container, and it is asked in plain HTTP; "
-        'set the label portway.port.80.secure: "true"'
+        'set the label portway.port.8000.secure: "true"'
     )
 
 
@@ -111,7 +112,7 @@ def test_plain_http_where_tls_is_asked_is_named():
     said = explain(inside("0.0.0.0:80", answer=answer, expects="https"))
     assert said.startswith(
         "web speaks no TLS on 80 inside its container, and it is asked in TLS; "
-        "remove the label portway.port.80.secure"
+        "remove the label portway.port.8000.secure"
     )
 
 

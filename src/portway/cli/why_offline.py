@@ -44,17 +44,15 @@ def _absence(name: str, routes: list[Route], balancer_pid: int) -> Hop:
     text = f"no portway server is running, so nothing of {name} is watched or replaced"
     if not routes:
         return _broken(f"{text}, and its balancer knows no {name}")
-    served = " and ".join(_served(route) for route in routes[:3])
+    where = " and ".join(_where(route) for route in routes[:3])
     if balancer_pid:
-        return _broken(f"{text}; HAProxy (process {balancer_pid}) still serves {served}")
-    return _broken(f"{text}, and no HAProxy runs either: {served} is not served at all")
+        return _broken(f"{text}; HAProxy (process {balancer_pid}) still serves {where}")
+    return _broken(f"{text}, and no HAProxy runs either, so nobody serves {where}")
 
 
-def _served(route: Route) -> str:
+def _where(route: Route) -> str:
     address = reachable_address(route.key.address)
-    where = with_port(address, route.key.service_port)
-    count = len(route.endpoints)
-    return f"{route.owner} on {where} with {count} server{'s' * (count != 1)}"
+    return f"{route.owner} on {with_port(address, route.key.service_port)}"
 
 
 def _broken(text: str) -> Hop:

@@ -43,7 +43,7 @@ async def ask(
         return Answer(reached=reached, took_ms=_since_ms(began_s))
     order = (question.plain, question.tls) if expects == "http" else (question.tls, question.plain)
     first = await order[0]()
-    if _is_settled(first, expects):
+    if _is_settled(first, expects) or first.detail == question.silence:
         return replace(first, took_ms=_since_ms(began_s))
     second = await order[1]()
     # A server that speaks only TLS often answers plain HTTP with status 400, and says so in TLS alone.
@@ -70,6 +70,7 @@ class _Question:
         self._path = quote(path, safe=_PATH_SAFE)
         self._host = host
         self._timeout_s = timeout_s
+        self.silence = f"it accepts connections and says nothing for {timeout_s:g} s"
 
     async def knock(self) -> Reached:
         """Whether it accepts a connection."""
@@ -92,7 +93,7 @@ class _Question:
                 streams = await self._open(None)
                 return await self._request(streams, speaks="http")
         except TimeoutError:
-            return _silent(f"it accepts connections and says nothing for {self._timeout_s:g} s")
+            return _silent(self.silence)
         except (OSError, ValueError):
             return _silent("it closes the connection without an answer")
 
@@ -169,7 +170,8 @@ def read_certificate(certificate: x509.Certificate) -> SeenCertificate:
             for attribute in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         ]
     ends_ms = int(certificate.not_valid_after_utc.timestamp() * 1000)
-    return SeenCertificate(names=tuple(names), expires_at_ms=ends_ms)
+    self_signed = certificate.issuer == certificate.subject
+    return SeenCertificate(names=tuple(names), expires_at_ms=ends_ms, self_signed=self_signed)
 
 
 async def resolve(host: str, *, timeout_s: float = 3.0) -> tuple[str, ...]:

@@ -110,6 +110,10 @@ class Diagnoses:
         name = "the balancer"
         with suppress(BalancerError, OSError, ValueError):
             name = (await self.controller.balancer.info()).name.replace("haproxy", "HAProxy")
+        # Each may have to wait for somebody who does not answer.
+        async with asyncio.TaskGroup() as group:
+            listeners = group.create_task(self._listeners(state, asks=asks))
+            instances = group.create_task(self._instances(state, instance))
         facts = AppFacts(
             subject=subject,
             state=state,
@@ -119,8 +123,8 @@ class Diagnoses:
             balancer=name,
             blocked=world.blocked.get(state.app_id, ()),
             waiting_for=unmet_dependency(world, state.target) if state.target else "",
-            listeners=await self._listeners(state, asks=asks),
-            instances=await self._instances(state, instance),
+            listeners=listeners.result(),
+            instances=instances.result(),
             instance=instance,
         )
         return diagnose_app(facts)

@@ -51,7 +51,14 @@ async def inspect(
         is_frozen=await asyncio.to_thread(is_frozen, seen.details),
         rule=await _dropping_rule(seen.address, number, answer),
         expects=expects,
+        label_number=_label_number(revision.app, lease),
     )
+
+
+def _label_number(app: App, lease: Lease) -> int:
+    """Labels name a port by its listener's number, or its own where portway chooses the listener."""
+    spec = next((one for one in app.ports if one.name == lease.port_name), None)
+    return spec.service_ports[0] if spec and spec.service_ports else lease.container_port
 
 
 async def _dropping_rule(address: str, number: int, answer: Answer) -> str:

@@ -335,6 +335,9 @@ def _health(facts: AppFacts, shown: InstanceFacts) -> Iterable[Hop]:
 
 def _answered(shown: InstanceFacts) -> bool:
     """Whether the instance is up and its answer is what is wrong."""
+    if shown.health.detail.startswith("no answer from"):
+        answer = shown.inside.answer if shown.inside else None
+        return answer is not None and answer.reached is Reached.CONNECTED
     return shown.health.detail.startswith(("HTTP ", "the answer", "the health command"))
 
 

@@ -214,6 +214,9 @@ def _certificate(facts: AddressFacts) -> Hop:
     if not any(matches(name, facts.host) for name in certificate.names):
         text = f"the certificate of {_where(facts)} is for {names}, not for {facts.host}"
         return _hop("tls", Verdict.BROKEN, text, fix)
+    if certificate.self_signed:
+        text = f"its certificate is for {names} and signed by itself, so nobody trusts it unasked"
+        return _hop("tls", Verdict.UNKNOWN, text, fix)
     days = (certificate.expires_at_ms - facts.now_ms) // 86_400_000
     return _hop("tls", Verdict.OK, f"its certificate is for {names}, and good for {days} days")
 

@@ -60,6 +60,7 @@ class SeenCertificate:
 
     names: tuple[str, ...]
     expires_at_ms: int
+    self_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ class Inside:
     `is_container`: it has a loopback address of its own. `host_ports` are its leases, which it is told
     as $PORT and may mistake for what to listen on. `listeners` None: they could not be seen.
     `rule` is the firewall rule that drops what is sent there, "" when none was found. `expects`: what is
-    spoken to it, "http", "https" or "" for whatever its clients speak.
+    spoken to it, "http", "https" or "" for whatever its clients speak. `label_number`: N of its portway.port.N labels.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Inside:
     is_frozen: bool = False
     rule: str = ""
     expects: str = ""
+    label_number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

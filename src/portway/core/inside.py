@@ -98,7 +98,7 @@ def _speaking_hop(inside: Inside, answer: Answer) -> Hop:
             "inside",
             Verdict.BROKEN,
             f"{inside.name} speaks TLS on {inside.port_number}{_place(inside)}, and it is asked in plain HTTP",
-            fix=f'set the label portway.port.{inside.port_number}.secure: "true" (and https checks), '
+            fix=f'set the label portway.port.{inside.label_number}.secure: "true", '
             "or let it speak plain HTTP there",
         )
     if inside.expects == "https" and answer.speaks in ("http", "other"):
@@ -106,7 +106,7 @@ def _speaking_hop(inside: Inside, answer: Answer) -> Hop:
             "inside",
             Verdict.BROKEN,
             f"{inside.name} speaks no TLS on {inside.port_number}{_place(inside)}, and it is asked in TLS",
-            fix=f"remove the label portway.port.{inside.port_number}.secure (and https checks), "
+            fix=f"remove the label portway.port.{inside.label_number}.secure, "
             "or let it speak TLS there",
         )
     return _hop("inside", Verdict.OK, _open_text(inside))
