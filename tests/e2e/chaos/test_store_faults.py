@@ -144,8 +144,14 @@ def test_what_runs_without_its_store_is_taken_over_by_the_next_deploy(site: Site
         for path in site.machine.home.glob("portway.db*"):
             path.unlink()
         site.machine.start_server()
+        until(lambda: "deploy shop again to take it over" in _problems(site))
         assert get(site.url) == "v0"
+        assert prober.result.failures == []
         site.deploy("v1")
     report(f"C6: store lost: {prober.result}")
-    assert prober.result.failures == []
     assert get(site.url) == "v1"
+    until(lambda: len(site.pids()) == len(site.instances()) == 2, why="nothing is orphaned")
+
+
+def _problems(site: Site) -> str:
+    return "; ".join(site.ask("GET", "/server")["problems"])
