@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,11 +18,12 @@ from portway.controller.views import (
     StackView,
 )
 from portway.controller.world import World, short_id
-from portway.core.app import App, Exposure, ListenerProtocol, PortSpec, Protocol
+from portway.core.app import Exposure, ListenerProtocol, PortSpec, Protocol
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.ports import LOOPBACK, normal_address
+from portway.core.redaction import shown_command
 from portway.core.routes import EndpointState, RouteKey, ServedEndpoint
 from portway.core.routing import is_routed, route_keys
 from portway.core.stack import Certificate, Release
@@ -237,7 +237,7 @@ def present_instance(world: World, record: InstanceRecord, state: AppState) -> I
         health_detail=_health_detail(world, record, health),
         unchecked=_unchecked(world, record, health),
         ports=tuple(_instance_ports(record, state)),
-        command=command_line(revision.app) if revision else "",
+        command=shown_command(revision.app, revision.environment) if revision else "",
         planned_at_ms=record.planned_at_ms,
         started_at_ms=record.started_at_ms,
         reason=record.reason,
@@ -290,13 +290,6 @@ def _instance_ports(record: InstanceRecord, state: AppState) -> list[PortView]:
         )
         for lease in record.identity.leases
     ]
-
-
-def command_line(app: App) -> str:
-    """What an App runs, as one would type it."""
-    if app.command_text:
-        return app.command_text
-    return shlex.join(app.command) if app.command else ""
 
 
 def present_map(world: World, stack: str, public_address: str) -> tuple[MapRoute, ...]:
