@@ -382,3 +382,33 @@ def test_scaling_down_takes_those_that_are_not_ready() -> None:
     world.run()
     assert len(world.state.live) == 2
     assert "shop/web.1.1" in {r.id for r in world.state.live}
+
+
+def test_of_a_slot_filled_twice_the_second_goes_before_another_slot_is_emptied() -> None:
+    world = deployed(count=2)
+    twice = next(r.id for r in world.state.live if r.identity.slot == 1)
+    world.set_health(twice, HealthStatus.FAILING)
+    for _ in range(3):
+        world.step()
+    world.check_health()
+    world.set_health(twice, HealthStatus.PASSING)
+    world.run()
+    assert sorted(r.identity.slot for r in world.state.live) == [1, 2]
+
+
+def test_a_failing_instance_makes_room_where_no_old_one_may_go() -> None:
+    """One current that fails, one old that serves, no room for more, and none to spare."""
+    rollout = Rollout(minimum_percent=100, maximum_percent=100)
+    world = redeploying(count=3, rollout=rollout)
+    while len([r for r in world.state.live if r.identity.revision == "R1"]) > 1:
+        world.step()
+        world.check_health()
+        world.now_ms += 50
+    while len(new_ones(world)) < 3:
+        world.step()
+        world.now_ms += 50
+    ill = next(r for r in new_ones(world) if r in world.ever_healthy)
+    world.set_health(ill, HealthStatus.FAILING)
+    world.run()
+    assert ill not in new_ones(world)
+    assert len(new_ones(world)) == len(world.state.live) == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from portway.core.app import StrategyKind
@@ -131,8 +131,9 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
     leaving = sum(1 for r in census.live if r.phase >= Phase.DRAINING)
     room = len(census.live) - leaving + missing(census) - bounds.maximum_live
     spare = len(census.serving) - bounds.minimum_healthy
-    drain_stale(draft, census, serving_allowed=max(0, min(spare, max(excess, room))), room=room)
-    if not census.stale:
+    allowed = max(0, min(spare, max(excess, room)))
+    if not drain_stale(draft, census, serving_allowed=allowed, room=room):
+        # Of the old none may go, so one that fails has to, or nothing would ever move.
         _drain_failing(draft, census, room=room)
         _drain_unready_surplus(draft, census)
 
@@ -149,13 +150,15 @@ def _drain_all(draft: Draft, records: Sequence[InstanceRecord], reason: str) -> 
 
 
 def _drain_surplus(draft: Draft, census: Census) -> None:
-    """Too many current ones: failing first, then those not serving, then the highest slots."""
+    """Too many current ones: failing first, then those not serving, then a slot's second, then the highest slots."""
     surplus = len(census.fresh) - census.count
+    first = {r.identity.slot: r.id for r in sorted(census.fresh, key=_is_worth_less(census))}
     order = sorted(
         census.fresh,
         key=lambda r: (
             r.id not in census.failing,
             r.id in census.serving,
+            first[r.identity.slot] == r.id,
             -r.identity.slot,
             r.identity.serial,
         ),
@@ -167,8 +170,13 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
         draft.advance(record, Phase.DRAINING, reason=detail, failed=failing)
 
 
-def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int) -> None:
-    """Stale ones leave as replacements serve, or to make room where the maximum leaves none.
+def _is_worth_less(census: Census) -> Callable[[InstanceRecord], tuple[bool, bool, int]]:
+    """An order in which the one to keep of a slot comes last."""
+    return lambda r: (r.id not in census.failing, r.id in census.serving, -r.identity.serial)
+
+
+def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int) -> int:
+    """Stale ones leave as replacements serve, or to make room where the maximum leaves none; how many do.
 
     One that serves nobody is let go first, but only for room: it may be about to recover. Those that
     were never healthy go before one that only fails its check, for it may be all that answers.
@@ -184,6 +192,7 @@ def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int
     )
     allowed = max(0, serving_allowed - len(idle_leaving)) if room > 0 else serving_allowed
     _drain_all(draft, serving[:allowed], _successor(draft))
+    return len(idle_leaving) + len(serving[:allowed])
 
 
 def _drain_failing(draft: Draft, census: Census, *, room: int) -> None:
