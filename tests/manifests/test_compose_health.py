@@ -169,3 +169,104 @@ def test_a_label_that_only_gives_a_threshold_keeps_the_test_and_its_times() -> N
         "labels: [portway.health.threshold.healthy=3]",
     )
     assert (health.kind, health.interval_s, health.healthy_threshold) == (CheckKind.COMMAND, 9, 3)
+
+
+def readied(*labels: str, ports: str = "['80:5000', '443:5001']") -> HealthCheck | None:
+    return service(f"ports: {ports}", f"labels: [{', '.join(labels)}]").readiness
+
+
+def test_labels_say_what_counts_as_an_answer_and_how_it_is_asked_for() -> None:
+    health = labelled(
+        "portway.health.path=/h",
+        "'portway.health.status=200-299,401'",
+        "portway.health.method=head",
+        "portway.health.host=shop.example:8443",
+    )
+    assert (health.kind, health.statuses) == (CheckKind.HTTP, ((200, 299), (401, 401)))
+    assert (health.method, health.host) == ("HEAD", "shop.example:8443")
+    assert HealthCheck().statuses == ((200, 399),)
+
+
+def test_a_protocol_label_decides_what_is_spoken() -> None:
+    assert labelled("portway.health.protocol=https").kind is CheckKind.HTTPS
+    assert labelled("portway.health.protocol=http", "portway.health.path=/h").path == "/h"
+    assert labelled("portway.health.protocol=tcp").kind is CheckKind.TCP
+    https = labelled("portway.health.protocol=HTTPS", "portway.health.path=/h")
+    assert (https.kind, https.path) == (CheckKind.HTTPS, "/h")
+
+
+def test_a_command_label_runs_a_shell_inside_the_instance() -> None:
+    health = labelled("portway.health.command=test -f /ready")
+    assert (health.kind, health.command) == (
+        CheckKind.COMMAND,
+        ("CMD-SHELL", "test -f /ready"),
+    )
+
+
+def test_grace_and_delay_are_seconds_or_durations() -> None:
+    health = labelled("portway.health.grace=1m30s", "portway.health.delay=5")
+    assert (health.start_period_s, health.delay_s) == (90, 5)
+    assert (health.healthy_threshold, health.interval_s) == (1, HealthCheck().interval_s)
+    assert labelled("portway.health.interval=500ms").interval_s == 0.5
+
+
+def test_a_pace_that_the_healthcheck_sets_is_kept_with_a_path_label() -> None:
+    lines = ("ports: [80:80]", "healthcheck: {interval: 9s, retries: 4}")
+    health = check(*lines, "labels: [portway.health.path=/h]")
+    assert (health.interval_s, health.unhealthy_threshold) == (9, 4)
+
+
+def test_without_a_readiness_label_nobody_asks_whether_it_is_ready() -> None:
+    assert readied("portway.health.path=/h") is None
+
+
+def test_readiness_is_a_check_of_its_own() -> None:
+    lines = ("portway.health.path=/h", "portway.readiness.path=/ready", "portway.readiness.port=5001",
+             "portway.readiness.interval=2", "portway.readiness.threshold.healthy=3", "'portway.readiness.status=204'")  # fmt: skip
+    ready = readied(*lines)
+    assert ready == HealthCheck(
+        kind=CheckKind.HTTP,
+        path="/ready",
+        port_name="443",
+        interval_s=2,
+        healthy_threshold=3,
+        statuses=((204, 204),),
+    )
+    assert labelled(*lines).path == "/h"
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ("portway.readiness.interval=2", "says nothing of what to ask"),
+        ("portway.readiness.status=204", "says nothing of what to ask"),
+        ("portway.readiness.path=ready", "must be a path that begins with '/'"),
+        ("portway.readiness.port=9", "set to a port it does not declare"),
+        ("portway.health.status=204", "for an HTTP check only"),
+        ("portway.health.path=/h, portway.health.status=ok", "which names no HTTP statuses"),
+        ("portway.health.path=/h, portway.health.method=POST", "is 'POST'"),
+        ("portway.health.path=/h, 'portway.health.host=a b'", "which is no host name"),
+        ("portway.health.path=/h, 'portway.health.host=a..b'", "which is no host name"),
+        ("portway.health.protocol=htp", "which no check speaks"),
+        ("portway.health.protocol=tcp, portway.health.path=/h", "has no meaning for a TCP check"),
+        ("portway.health.command=x, portway.health.path=/h", "has no meaning beside"),
+        ("portway.health.command=", "is empty"),
+        ("portway.health.delay=soon", "must be seconds between 0 and 3600"),
+        ("portway.health.grace=2h", "must be seconds between 0 and 3600"),
+        ("portway.health.interval=0.01", "must be a number between 0.1 and 300"),
+    ],
+)
+def test_a_label_that_cannot_be_is_an_error_at_its_place_with_a_way_out(
+    labels: str, says: str
+) -> None:
+    problem = service_problem("ports: [80:80]", f"labels: [{labels}]")
+    assert says in problem.message
+    assert problem.path.startswith("services.web.labels")
+    assert problem.hint
+    assert problem.line == 5
+
+
+def test_convox_never_had_the_labels_that_are_portways_own() -> None:
+    text = service_text("ports: [80:80]", "labels: [convox.health.status=204]")
+    assert "not one portway knows" in warning_of(text).message
+    assert "portway.health.status" in warning_of(text).hint

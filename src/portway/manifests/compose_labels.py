@@ -145,6 +145,9 @@ def _warn_unknown_suffix(pair: Pair, prefix: str) -> None:
         return
     choices = [f"{prefix}.{suffix}" for suffix in _SUFFIXES]
     choices += [f"portway.{suffix}" for suffix in _PORTWAY_SUFFIXES]
+    own = f"portway.{pair.key.partition('.')[2]}"
+    if own in choices:
+        choices = [own]
     if found:
         choices = [f"{prefix}.port.{found[2]}.{s}" for s in _known_port_suffixes(prefix)]
         choices += [f"portway.port.{found[2]}.{s}" for s in _PORTWAY_PORT_SUFFIXES]
