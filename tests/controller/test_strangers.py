@@ -41,3 +41,12 @@ def test_a_one_off_stays_until_its_caller_has_its_end(is_awaited: bool):
     known = world(EngineState.EXITED, slot=0)
     known.one_offs = {"old/web.0.1"} if is_awaited else set()
     assert bool(clear_away(known, "old/web")) is not is_awaited
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_what_runs_or_may_run_is_served_on(is_seen: bool):
+    known = world(EngineState.RUNNING)
+    key = RouteKey(address="", service_port=80)
+    known.served = {"old/web": {key: ServedRoute(key=key, owner="old/web", port_name="http")}}
+    known.instances = known.instances if is_seen else None
+    assert clear_away(known, "old/web") == []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from portway.cli.client import Client, ServerAbsent
 from portway.config import Config
 from portway.core.errors import WorldError
+from portway.store.lock import LOCK_NAME
 
 _START_DEADLINE_S = 60.0
 _STOP_DEADLINE_S = 60.0
@@ -48,16 +51,33 @@ def start_in_background(config: Config, flags: Sequence[str] = ()) -> int:
     return child.pid
 
 
-def wait_until_stopped(client: Client) -> None:
-    """Return once nobody answers any more."""
-    deadline = time.monotonic() + _STOP_DEADLINE_S
-    while answers(client):
-        if time.monotonic() > deadline:
-            raise WorldError(
-                f"The server still answers {_STOP_DEADLINE_S:.0f} seconds after it was told to stop.",
-                hint=f"See its log: {client.socket_path.parent / 'server.log'}",
-            )
-        time.sleep(_POLL_S)
+@contextmanager
+def ending(client: Client) -> Generator[None]:
+    """Around a request to stop: left once nobody answers any more and the server's process has let go of its home."""
+    with ExitStack() as held:
+        server = _process_of(client.socket_path.parent)
+        if server is not None:
+            held.callback(os.close, server)
+        yield
+        deadline = time.monotonic() + _STOP_DEADLINE_S
+        while answers(client) or not _has_ended(server):
+            if time.monotonic() > deadline:
+                raise WorldError(
+                    f"The server still runs {_STOP_DEADLINE_S:.0f} seconds after it was told to stop.",
+                    hint=f"See its log: {client.socket_path.parent / 'server.log'}",
+                )
+            time.sleep(_POLL_S)
+
+
+def _process_of(home: Path) -> int | None:
+    """The process that has the home's lock, as a descriptor; None when that is not known."""
+    with suppress(OSError, ValueError):
+        return os.pidfd_open(int((home / LOCK_NAME).read_text()))
+    return None
+
+
+def _has_ended(server: int | None) -> bool:
+    return server is None or bool(select.select([server], [], [], 0)[0])
 
 
 def log_file(config: Config) -> Path:

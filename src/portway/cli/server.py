@@ -87,11 +87,11 @@ def start(context: click.Context, **flags: str | None) -> None:
 @click.pass_context
 def stop(context: click.Context) -> None:
     """Stop the server. What it runs goes on running and being served."""
-    from portway.cli.launch import wait_until_stopped
+    from portway.cli.launch import ending
 
     client = _client(context)
-    client.ask("POST", "/server/stop", body={})
-    wait_until_stopped(client)
+    with ending(client):
+        client.ask("POST", "/server/stop", body={})
     session.say("The server is stopped. What it ran goes on running.")
 
 

@@ -18,9 +18,10 @@ def clear_away(world: World, app_id: str) -> list[Action]:
     ]
     actions: list[Action] = [RemoveInstance(instance_id=i) for i in ended]
     if app_id not in world.apps:
-        if world.served_by(app_id):
-            actions.append(ApplyRoutes(app_id=app_id, routes=()))
         running = [i.id for i in strangers if i.id not in ended and i.identity.slot != RUN_SLOT]
+        # What runs is served on; and what cannot be seen may run.
+        if world.seen(app_id) is not None and not running and world.served_by(app_id):
+            actions.append(ApplyRoutes(app_id=app_id, routes=()))
         _note(world, app_id, running)
     return actions
 

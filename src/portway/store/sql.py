@@ -19,6 +19,7 @@ from portway.core.ownership import Change, Past
 from portway.core.stack import Release
 from portway.store import past, rows
 from portway.store.base import Batch, Snapshot
+from portway.store.home_id import remember_home_id, remembered_home_id
 from portway.store.lock import HomeLock
 from portway.store.postgres import PostgresDatabase
 from portway.store.refusals import not_open
@@ -65,6 +66,7 @@ class SqlStore:
         events_kept: int = EVENTS_KEPT,
         kept_days: int = KEPT_DAYS,
     ) -> None:
+        self._home = home
         self._database = database
         self._lock = HomeLock(home)
         self._events_kept = events_kept
@@ -174,7 +176,7 @@ class SqlStore:
     def _open(self) -> None:
         self._lock.acquire()
         try:
-            self._database.open(secrets.token_hex(4))
+            self._database.open(remembered_home_id(self._home) or secrets.token_hex(4))
         except BaseException:
             self._close()
             raise
@@ -188,7 +190,9 @@ class SqlStore:
     def _load(self) -> Snapshot:
         self._settle()
         with self._database.read() as connection:
-            return rows.load_snapshot(connection, where=self.where)
+            snapshot = rows.load_snapshot(connection, where=self.where)
+        remember_home_id(self._home, snapshot.home_id)
+        return snapshot
 
     def _save(self, batch: Batch) -> tuple[Event, ...]:
         self._settle()
