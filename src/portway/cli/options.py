@@ -98,7 +98,12 @@ def strategy_body(
     strategy: str | None, canary: str, bake_s: float | None, hold: bool
 ) -> dict[str, Any]:
     """What of them was given, as a request carries it; refused before anything is built or asked."""
-    given = {"strategy": strategy or "", "canary": canary, "bake_s": bake_s, "hold": hold}
+    given: dict[str, Any] = {
+        "strategy": strategy or "",
+        "canary": canary,
+        "bake_s": bake_s,
+        "hold": hold,
+    }
     body = {key: value for key, value in given.items() if value not in ("", None, False)}
     if body:
         from portway.controller.strategies import check_request
