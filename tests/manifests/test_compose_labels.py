@@ -44,6 +44,12 @@ def test_proxy_and_secure_are_switches(prefix: str) -> None:
     assert not listener(f"{prefix}.port.443.secure=false").secure
 
 
+def test_the_access_log_is_a_switch() -> None:
+    assert service("labels: {portway.access_log: 'true'}").labels["portway.access_log"] == "true"
+    problem = service_problem("labels: [portway.access_log=perhaps]")
+    assert "portway.access_log must be true or false, not 'perhaps'" in problem.message
+
+
 def test_what_only_portway_knows_is_a_portway_label() -> None:
     spec = listener(
         "portway.port.443.protocol=http",

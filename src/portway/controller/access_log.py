@@ -22,6 +22,7 @@ from portway.store.base import Batch
 log = structlog.get_logger()
 
 LABEL = "portway.access_log"
+_LABELS = (LABEL, "convox.access_log")
 FILE_MAX_BYTES = 10 * 2**20
 FILES_MAX = 5
 QUEUE_MAX = 10_000
@@ -52,7 +53,8 @@ class AccessLog:
     def _wants(self, state: AppState) -> bool:
         if self._directory is None or state.target is None:
             return False
-        label = state.target.app.labels.get(LABEL)
+        labels = state.target.app.labels
+        label = next((labels[name] for name in _LABELS if name in labels), None)
         return self._everybody if label is None else is_on(label)
 
     def write(self, requests: Sequence[ServedRequest]) -> None:
