@@ -5,6 +5,7 @@ from __future__ import annotations
 from portway.api.native import handlers
 from portway.api.native.endpoint import Endpoint
 from portway.api.native.handlers import ExitView, LogView, StopView, VersionView
+from portway.api.native.past_routes import PAST
 from portway.api.native.requests import (
     AccessLogQuery,
     BuildQuery,
@@ -14,6 +15,7 @@ from portway.api.native.requests import (
     EnvironmentRequest,
     EventsQuery,
     LogsQuery,
+    MapQuery,
     PromoteRequest,
     PullRequest,
     ReleasesQuery,
@@ -156,7 +158,7 @@ _STACKS = (
         tag="Stacks",
         summary="Which listener leads to which instances, with all three ports",
         response=tuple[MapRoute, ...],
-        query=StackQuery,
+        query=MapQuery,
         ask=handlers.port_map,
     ),
     Endpoint(
@@ -483,4 +485,4 @@ _SETTINGS = (
     ),
 )
 
-ENDPOINTS: tuple[Endpoint, ...] = (*_SERVER, *_STACKS, *_RELEASES, *_RUNNING, *_SETTINGS)
+ENDPOINTS: tuple[Endpoint, ...] = (*_SERVER, *PAST, *_STACKS, *_RELEASES, *_RUNNING, *_SETTINGS)
