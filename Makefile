@@ -10,7 +10,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Where it is set, every command and every test would compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim bench bench-quick lock
+.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim chaos bench bench-quick lock
 .DEFAULT_GOAL := help
 
 help:  ## Show this
@@ -59,6 +59,9 @@ bench: setup  ## Every benchmark, into docs/benchmarks.md (a quarter of an hour)
 
 bench-quick: setup  ## A minute's worth of benchmarks; fails where an aim is missed
 	@$(BIN)/python benchmarks --quick
+
+chaos: setup-test  ## Real faults at full length: most of an hour; `make test` has a few seconds of each
+	@PORTWAY_CHAOS=full $(BIN)/pytest -q -s --everything tests/e2e/chaos
 
 lock: setup-python  ## Choose the newest versions and write their hashes
 	@scripts/lock.sh

@@ -22,7 +22,7 @@ from tests.e2e.chaos.support import (
     length,
     report,
 )
-from tests.e2e.machine import ROOT, Machine, get, until
+from tests.e2e.machine import ROOT, get, until
 
 sys.path.insert(0, str(ROOT / "examples"))
 from prober import Prober  # noqa: E402
@@ -33,9 +33,7 @@ DOOMED = Path(__file__).with_name("doomed_server.py")
 Stack = Site | Containers
 
 
-@pytest.fixture(
-    params=[pytest.param("docker", marks=pytest.mark.docker), "process"]
-)
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
 def stack(request: pytest.FixtureRequest) -> Stack:
     """An app served twice, by each engine."""
     if request.param == "process":

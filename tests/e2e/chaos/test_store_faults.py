@@ -1,4 +1,4 @@
-"""The home's disk is full, read-only or damaged: nothing new is decided, everything is served, and it says what to do."""
+"""The store is read-only, damaged or lost (a full disk is in test_bad_input.py): nothing new is decided, everything is served, and it says what to do."""
 
 from __future__ import annotations
 
@@ -12,67 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.chaos.support import Site, kill, length, report
-from tests.e2e.machine import ROOT, Machine, get, until
+from tests.e2e.machine import ROOT, get, until
 
 sys.path.insert(0, str(ROOT / "examples"))
 from prober import Prober  # noqa: E402
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(length(120, 600))]
-
-
-@pytest.fixture
-def small(site: Site) -> Iterator[Site]:
-    """A home on a disk of its own, which a test may fill."""
-    home = site.machine.home
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(home)], check=False
-    )
-    if done.returncode:
-        pytest.skip("this machine lets nobody mount a file system")
-    yield site
-    (home / "ballast").unlink(missing_ok=True)
-    (home / "ballast.end").unlink(missing_ok=True)
-    _close_and_unmount(site.machine)
-
-
-def _close_and_unmount(machine: Machine) -> None:
-    try:
-        machine.run("apps", "delete", "-a", "shop", "--yes")
-        machine.run("server", "stop")
-        until(lambda: not machine.processes(), deadline_s=20)
-    finally:
-        subprocess.run(["umount", "-l", str(machine.home)], check=True)
-
-
-@pytest.mark.root
-def test_on_a_full_disk_changes_are_refused_what_runs_is_served_and_space_mends_it(small: Site):
-    """C6."""
-    small.deploy("v0", count=1)
-    small.write("v1", count=1)
-    with Prober(small.url, rate_per_s=50) as prober:
-        _fill(small.machine.home)
-        said = small.machine.refused("deploy", code=1)
-        assert "no space left" in said
-        assert "Free some disk space" in said
-        assert small.machine.json("ps")[0]["health"] == "healthy"
-        problems = str(small.machine.json("server", "status")["problems"])
-        (small.machine.home / "ballast").unlink()
-        (small.machine.home / "ballast.end").unlink()
-        small.machine.ok("deploy")
-    report(f"C6: disk full: {prober.result}; it said {problems}")
-    assert prober.result.failures == []
-    assert get(small.url) == "v1"
-
-
-def _fill(home: Path) -> None:
-    """To the last byte: a big piece, then what is left in small ones."""
-    for name, piece in (("ballast", 65536), ("ballast.end", 1)):
-        with (home / name).open("wb", buffering=0) as ballast:
-            try:
-                while True:
-                    ballast.write(b"x" * piece)
-            except OSError:
-                continue
 
 
 @pytest.fixture
