@@ -6,9 +6,8 @@ It asks over the network only addresses of this machine and of its instances: a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from portway.config import Config
 from portway.controller.addresses import (
@@ -28,7 +27,7 @@ from portway.controller.world import World, short_id, unmet_dependency
 from portway.core.app import ListenerProtocol, PortSpec
 from portway.core.diagnosis import diagnose_app, listener_place, most_telling
 from portway.core.diagnosis_address import Subject, diagnose_address, parse_subject
-from portway.core.errors import BalancerError, RequestError
+from portway.core.errors import RequestError
 from portway.core.facts import (
     AddressFacts,
     Answer,
@@ -52,8 +51,17 @@ from portway.core.state import AppState
 from portway.core.suggest import did_you_mean
 
 LISTENERS_MAX = 8  # of an App with a pool of a hundred, the first few tell as much
+LOOK_TIMEOUT_S = 3.0
 _PARTS = ("engine", "balancer", "store")
 _STREAMS = (ListenerProtocol.TCP, ListenerProtocol.TLS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What was seen of portway itself when somebody asked: its balancer's name, and what ails it, by part."""
+
+    balancer: str
+    problems: Mapping[str, str]
 
 
 class Diagnoses:
@@ -65,12 +73,23 @@ class Diagnoses:
     async def why(self, subject: str, *, stack: str = "") -> Diagnosis:
         """Walk from a name to its answer; RequestError 404 for a name nobody knows."""
         wanted = parse_subject(subject)
-        await self.controller.observer.refresh_served()
+        look = await self._look()
         if wanted.name:
-            return await self._why_name(subject, wanted.name, stack)
-        return await self._why_address(subject, wanted)
+            return await self._why_name(subject, wanted.name, stack, look)
+        return await self._why_address(subject, wanted, look)
 
-    async def _why_name(self, subject: str, name: str, stack: str) -> Diagnosis:
+    async def _look(self) -> _Look:
+        """Read the balancer back, but wait for it no longer than people wait for an answer."""
+        world, name = self.controller.world, "HAProxy" if self._is_real else "the balancer"
+        late: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                await self.controller.observer.refresh_served()
+        except TimeoutError:
+            late["balancer"] = f"{name} does not answer within {LOOK_TIMEOUT_S:g} s"
+        return _Look(balancer=name, problems={**world.problems, **late})
+
+    async def _why_name(self, subject: str, name: str, stack: str, look: _Look) -> Diagnosis:
         world = self.controller.world
         given, _, short = name.rpartition("/")
         stack = given or stack
@@ -78,7 +97,7 @@ class Diagnoses:
             find_stack(world, stack)
         found = list(_named(world, stack, short))
         if not found and name in world.stacks:
-            return await self._why_stack(subject, name)
+            return await self._why_stack(subject, name, look)
         if not found:
             raise _unknown(world, name, stack)
         stacks = sorted({state.app_id.rpartition("/")[0] for state, _ in found})
@@ -88,13 +107,13 @@ class Diagnoses:
                 hint=f"Say which: `portway why {stacks[0]}/{short}`, or -a {stacks[0]}.",
             )
         state, instance = found[-1]
-        return await self._why_app(subject, state, instance=instance)
+        return await self._why_app(subject, state, look, instance=instance)
 
-    async def _why_stack(self, subject: str, stack: str) -> Diagnosis:
+    async def _why_stack(self, subject: str, stack: str, look: _Look) -> Diagnosis:
         """The first of its Apps that is not well; when all are, what each says."""
         all_fine: list[Diagnosis] = []
         for state in self.controller.world.of_stack(stack):
-            diagnosis = await self._why_app(subject, state)
+            diagnosis = await self._why_app(subject, state, look)
             if diagnosis.verdict is not Verdict.OK:
                 return diagnosis
             all_fine.append(diagnosis)
@@ -103,13 +122,10 @@ class Diagnoses:
         return Diagnosis(subject=subject, verdict=Verdict.OK, sentence=sentence, hops=hops)
 
     async def _why_app(
-        self, subject: str, state: AppState, *, instance: str = "", asks: bool = True
+        self, subject: str, state: AppState, look: _Look, *, instance: str = "", asks: bool = True
     ) -> Diagnosis:
         world = self.controller.world
         stack = world.stacks.get(state.app_id.rpartition("/")[0])
-        name = "the balancer"
-        with suppress(BalancerError, OSError, ValueError):
-            name = (await self.controller.balancer.info()).name.replace("haproxy", "HAProxy")
         # Each may have to wait for somebody who does not answer.
         async with asyncio.TaskGroup() as group:
             listeners = group.create_task(self._listeners(state, asks=asks))
@@ -119,8 +135,8 @@ class Diagnoses:
             state=state,
             now_ms=self.controller.clock.now_ms(),
             deleting=stack is None or stack.deleting,
-            problems={k: v for k, v in world.problems.items() if k in (*_PARTS, state.app_id)},
-            balancer=name,
+            problems={k: v for k, v in look.problems.items() if k in (*_PARTS, state.app_id)},
+            balancer=look.balancer,
             blocked=world.blocked.get(state.app_id, ()),
             waiting_for=unmet_dependency(world, state.target) if state.target else "",
             listeners=listeners.result(),
@@ -223,7 +239,7 @@ class Diagnoses:
             if key.service_port == number
         )
 
-    async def _why_address(self, subject: str, wanted: Subject) -> Diagnosis:
+    async def _why_address(self, subject: str, wanted: Subject, look: _Look) -> Diagnosis:
         world = self.controller.world
         host = wanted.host
         names = {state.app_id.rpartition("/")[2] for state in world.apps.values()}
@@ -232,7 +248,7 @@ class Diagnoses:
         addresses = await resolve(host)
         inner = instance_at(world, addresses[0]) if addresses else None
         if inner is not None:
-            return await self._why_app(subject, inner[0], instance=inner[1].id)
+            return await self._why_app(subject, inner[0], look, instance=inner[1].id)
         facts = AddressFacts(
             subject=subject,
             host=host,
@@ -246,19 +262,21 @@ class Diagnoses:
         if not facts.is_local:
             return diagnose_address(facts)
         facts = replace(facts, bound=await self._bound(wanted.port_number))
-        ours, app = await self._ours(facts)
+        ours, app = await self._ours(facts, look)
         answer = await ask_address(facts) if self._is_real else None
         return diagnose_address(replace(facts, ours=ours, app=app, answer=answer))
 
-    async def _ours(self, facts: AddressFacts) -> tuple[OurPort | None, Diagnosis | None]:
+    async def _ours(
+        self, facts: AddressFacts, look: _Look
+    ) -> tuple[OurPort | None, Diagnosis | None]:
         world, number = self.controller.world, facts.port_number
         if found := listener_at(world, facts.addresses[0], number):
             state, _, exposure = found
-            app = await self._why_app(facts.subject, state, asks=False)
+            app = await self._why_app(facts.subject, state, look, asks=False)
             return told_listener(state.app_id, exposure=exposure), app
         if held := lease_at(world, number):
             state, record, container_port = held
-            app = await self._why_app(facts.subject, state, instance=record.id, asks=False)
+            app = await self._why_app(facts.subject, state, look, instance=record.id, asks=False)
             return told_lease(record.id, container_port), app
         return told_own(self.config.listen, number), None
 
