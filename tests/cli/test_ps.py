@@ -36,6 +36,19 @@ def test_why_an_instance_is_not_well_is_said_below_the_table(run: Run, fake: Fak
     assert outcome.out.splitlines()[3:] == ["", "web.1.7: HTTP 503 from /healthz"]
 
 
+def test_one_that_is_not_ready_or_cannot_be_checked_is_explained(
+    run: Run, fake: FakeServer
+) -> None:
+    unready = views.instance(1, health="not ready", health_detail="not ready: HTTP 503 from /ready")
+    unchecked = views.instance(2, unchecked="Docker does not answer")
+    fake.on("GET /instances", [unready, unchecked])
+    assert run("ps", "-a", "httpd").out.splitlines()[3:] == [
+        "",
+        "web.1.7: not ready: HTTP 503 from /ready",
+        "web.2.8: not checked now, so the verdict stays: Docker does not answer",
+    ]
+
+
 def test_json_is_the_answer_of_the_api_whole(run: Run, fake: FakeServer) -> None:
     fake.on("GET /instances", [views.instance(1)])
     assert json.loads(run("ps", "--json").out) == [views.instance(1)]

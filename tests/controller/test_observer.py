@@ -127,6 +127,19 @@ async def test_a_check_asks_the_port_that_is_meant(
     assert target.port_number == port_number
 
 
+async def test_readiness_is_asked_for_besides_at_its_own_port(portway: Portway) -> None:
+    labels = "labels: [portway.readiness.port=9090]"
+    await portway.deploy(
+        "shop", compose(web=f"image: web; ports: ['80:8080', '90:9090']; {labels}")
+    )
+    health, ready = portway.controller.observer.probe_targets("shop/web").values()
+    assert (health.key, ready.key) == ("shop/web.1.1", "shop/web.1.1 readiness")
+    assert (health.port_number, ready.port_number) == (31000, 31001)
+    assert (health.is_readiness, ready.is_readiness) == (False, True)
+    assert health.is_proven
+    assert ready.is_proven
+
+
 async def test_only_what_runs_and_stays_is_checked(portway: Portway) -> None:
     await portway.deploy("shop", WEB)
     targets = portway.controller.observer.probe_targets

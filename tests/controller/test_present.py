@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from portway.controller.views import AppView, MapRoute
+from portway.controller.checks import CheckNotMadeError
+from portway.controller.probes import ProbeTarget
+from portway.controller.views import AppView, InstanceView, MapRoute
+from portway.core.health import HealthStatus
 from portway.core.ports import PortRange
 from portway.core.routes import RouteKey
 from portway.engines.memory import Fault, ImageBehaviour
@@ -197,3 +200,82 @@ async def test_stacks_whose_names_begin_alike_are_kept_apart(portway: Portway) -
     assert [r.stack for r in await portway.operations.map("shop")] == ["shop"]
     assert [s.name for s in await portway.operations.stacks()] == ["shop", "shop2"]
     assert len((await portway.operations.stack("shop")).apps) == 1
+
+
+READINESS = compose(
+    web="image: web; ports: ['80:8080']; scale: 2; labels: [portway.readiness.path=/ready]"
+)
+
+
+class Readiness:
+    """Passes every check but that for readiness, which says what it is told."""
+
+    def __init__(self, portway: Portway) -> None:
+        self.unready: set[str] = set()
+        self.broken = ""
+        portway.controller.prober._checker = self
+
+    async def check(self, target: ProbeTarget) -> tuple[bool, str]:
+        if self.broken:
+            raise CheckNotMadeError(self.broken)
+        if target.is_readiness and target.instance_id in self.unready:
+            return False, "HTTP 503 from /ready"
+        return True, "HTTP 200"
+
+
+async def view_of(portway: Portway, name: str) -> InstanceView:
+    return next(v for v in await portway.operations.instances("shop") if v.id == name)
+
+
+async def test_an_instance_that_is_not_ready_is_said_to_be_so_everywhere(portway: Portway) -> None:
+    said = Readiness(portway)
+    await portway.deploy("shop", READINESS)
+    said.unready = {"shop/web.1.1"}
+    await portway.until(
+        lambda: portway.world.readiness["shop/web.1.1"].status is HealthStatus.FAILING
+    )
+    await portway.idle(1)
+    view = await view_of(portway, "web.1.1")
+    assert (view.health, view.phase) == ("not ready", "running")
+    assert view.health_detail == "not ready: HTTP 503 from /ready"
+    (route,) = await portway.operations.map("shop")
+    assert {e.instance: e.state for e in route.endpoints} == {
+        "web.1.1": "not ready",
+        "web.2.2": "ready",
+    }
+    assert await status(portway) == ("degraded", "degraded")
+    await portway.idle(600)
+    assert (await view_of(portway, "web.1.1")).health == "not ready", "it is never replaced"
+    said.unready = set()
+    await portway.idle(20)
+    assert (await view_of(portway, "web.1.1")).health == "healthy"
+    (route,) = await portway.operations.map("shop")
+    assert {e.state for e in route.endpoints} == {"ready"}
+
+
+async def test_a_deployment_waits_for_readiness_and_says_so(portway: Portway) -> None:
+    said = Readiness(portway)
+    said.unready = {"shop/web.1.1", "shop/web.2.2"}
+    await portway.promote("shop", READINESS)
+    await portway.idle(20)
+    assert (await view_of(portway, "web.1.1")).health == "not ready"
+    deployment = (await app(portway)).deployment
+    assert deployment is not None
+    assert (deployment.status, deployment.healthy) == ("running", 0)
+    assert deployment.reason == "not ready: HTTP 503 from /ready"
+    said.unready = set()
+    await portway.settled()
+    assert await status(portway) == ("running", "running")
+
+
+async def test_a_check_that_cannot_be_made_leaves_the_verdict_and_is_said(portway: Portway) -> None:
+    said = Readiness(portway)
+    await portway.deploy("shop", READINESS)
+    said.broken = "Docker does not answer"
+    await portway.idle(60)
+    view = await view_of(portway, "web.1.1")
+    assert (view.health, view.unchecked) == ("healthy", "Docker does not answer")
+    assert await status(portway) == ("running", "running")
+    said.broken = ""
+    await portway.idle(20)
+    assert (await view_of(portway, "web.1.1")).unchecked == ""
