@@ -18,6 +18,7 @@ from portway.controller.views import (
     MapRoute,
     PlanChange,
     PlanView,
+    PortHistory,
     PortView,
     PromotionView,
     ReleaseRequest,
@@ -376,6 +377,22 @@ class FakeOperations:
             endpoints=(endpoint,),
         )
         return (route,)
+
+    async def map_at(self, at_ms: int, *, stack: str = "") -> tuple[MapRoute, ...]:
+        self._called("map_at", stack, at_ms=at_ms)
+        return ()
+
+    async def port_history(
+        self, number: int, *, at_ms: int | None = None, limit: int = 1000
+    ) -> PortHistory:
+        self._called("port_history", number=number, at_ms=at_ms, limit=limit)
+        return PortHistory(number=number, at_ms=at_ms or 9, held=(), changes=())
+
+    async def events_around(
+        self, at_ms: int, *, stack: str = "", limit: int = 50
+    ) -> tuple[Event, ...]:
+        self._called("events_around", stack, at_ms=at_ms, limit=limit)
+        return (Event(at_ms=at_ms, kind="instance.gone", message="m", sequence=9),)
 
     async def events(
         self, *, after: int = 0, stack: str = "", follow: bool = False, limit: int = 1000

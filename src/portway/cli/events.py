@@ -10,8 +10,12 @@ import click
 
 from portway.cli import session
 from portway.cli.client import Client, converted
+from portway.cli.moments import milliseconds, parse_moment, parse_window, told
 from portway.cli.options import stack_option
+from portway.cli.porthistory import say_port_history
 from portway.cli.stacks import named_stack
+from portway.cli.times import ago
+from portway.core.errors import RequestError
 from portway.core.events import Event
 
 _KIND_WIDTH = 22
@@ -29,18 +33,71 @@ _KIND_WIDTH = 22
     show_default=True,
     help="How many, the newest.",
 )
+@click.option(
+    "--at",
+    "at_text",
+    metavar="TIME",
+    help='What went on around it: 14:25, "10m ago", 2026-11-21T14:25.',
+)
+@click.option(
+    "--window", default="10m", show_default=True, help="With --at: how long before and after."
+)
+@click.option(
+    "--port",
+    "number",
+    type=click.IntRange(1, 65535),
+    help="Who had this host port or listener, and when; with --at, at that time.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each event as the API's JSON.")
-def command(stack: str | None, everything: bool, follow: bool, limit: int, as_json: bool) -> None:
-    """Print what happened, oldest first.
+def command(
+    stack: str | None,
+    everything: bool,
+    follow: bool,
+    limit: int,
+    at_text: str | None,
+    window: str,
+    number: int | None,
+    as_json: bool,
+) -> None:
+    """Print what happened, oldest first; or what happened around a time, or to a port.
 
     Without -a and outside a manifest's directory, of every stack.
     """
+    if follow and (at_text or number):
+        raise RequestError(
+            "--follow goes on with what happens now; --at and --port ask for the past.",
+            hint="Leave one of them out.",
+        )
+    if number is not None:
+        say_port_history(number, at_text, limit=limit, as_json=as_json)
+        return
     name = "" if everything else named_stack(stack)
+    if at_text is not None:
+        _say_around(at_text, name, window=window, limit=limit, as_json=as_json)
+        return
     for event in _events(session.client(), name, limit=limit, follow=follow):
         if as_json:
             session.say_json_line(event)
         else:
             session.say(event_line(converted(event, Event)))
+
+
+def _say_around(at_text: str, stack: str, *, window: str, limit: int, as_json: bool) -> None:
+    moment, margin = parse_moment(at_text, now=session.now()), parse_window(window)
+    at_ms, margin_ms = milliseconds(moment), int(margin.total_seconds() * 1000)
+    query = {"at": at_ms, "stack": stack, "limit": max(2, limit)}
+    answer = session.client().ask("GET", "/events/around", query=query)
+    near = [event for event in answer if abs(event["at_ms"] - at_ms) <= margin_ms]
+    if as_json:
+        for event in near:
+            session.say_json_line(event)
+        return
+    events = [converted(event, Event) for event in near]
+    session.say(event_line(event) for event in events if event.at_ms <= at_ms)
+    session.say(f"-- {told(moment)} ({ago(at_ms, now_ms=session.now_ms())}) --")
+    session.say(event_line(event) for event in events if event.at_ms > at_ms)
+    if not events:
+        session.say(f"Nothing happened within {window} of it. --window makes that longer.")
 
 
 def event_line(event: Event) -> str:

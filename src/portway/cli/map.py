@@ -9,26 +9,38 @@ import click
 from portway.cli import session
 from portway.cli.client import converted
 from portway.cli.mapview import map_lines
+from portway.cli.moments import milliseconds, parse_moment, told
 from portway.cli.options import json_option, stack_option
 from portway.cli.stacks import named_stack
+from portway.cli.times import ago
 from portway.controller.views import MapRoute
 
 
 @click.command("map")
 @stack_option
 @click.option("--all", "everything", is_flag=True, help="Of every stack.")
+@click.option(
+    "--at", "at_text", metavar="TIME", help='As it was: 14:25, "10m ago", 2026-11-21T14:25.'
+)
 @json_option
-def command(stack: str | None, everything: bool, as_json: bool) -> None:
-    """Show every listener and the instances behind it.
+def command(stack: str | None, everything: bool, at_text: str | None, as_json: bool) -> None:
+    """Show every listener and the instances behind it, now or at a time of the past.
 
     Without -a and outside a manifest's directory, of every stack.
     """
     name = "" if everything else named_stack(stack)
-    answer = session.client().ask("GET", "/map", query={"stack": name})
+    moment = None if at_text is None else parse_moment(at_text, now=session.now())
+    query: dict[str, object] = {"stack": name}
+    if moment is not None:
+        query["at"] = milliseconds(moment)
+    answer = session.client().ask("GET", "/map", query=query)
     if as_json:
         session.say_json(answer)
         return
     routes = converted(answer, tuple[MapRoute, ...])
+    if moment is not None:
+        session.say(f"At {told(moment)} ({ago(milliseconds(moment), now_ms=session.now_ms())}):")
+        name = name if routes else ""
     if not routes:
         session.say("There are no listeners." if not name else f"{name} has no listeners.")
     if name:

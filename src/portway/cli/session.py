@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from portway.cli.client import Client
     from portway.config import Config
 
@@ -49,6 +51,13 @@ def client() -> Client:
 def now_ms() -> int:
     """Unix milliseconds."""
     return int(time.time() * 1000)
+
+
+def now() -> datetime:
+    """The time of this machine, in its zone."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(now_ms() / 1000, tz=UTC).astimezone()
 
 
 def say(lines: str | Iterable[str]) -> None:

@@ -17,6 +17,7 @@ from portway.controller.views import (
     InstanceView,
     MapRoute,
     PlanView,
+    PortHistory,
     PromotionView,
     ReleaseRequest,
     ReleaseView,
@@ -131,6 +132,22 @@ class Operations(Protocol):
         ...
 
     async def map(self, stack: str = "") -> tuple[MapRoute, ...]: ...
+    async def map_at(self, at_ms: int, *, stack: str = "") -> tuple[MapRoute, ...]:
+        """The map as it was. 404 for a moment before the journal begins."""
+        ...
+
+    async def port_history(
+        self, number: int, *, at_ms: int | None = None, limit: int = 1000
+    ) -> PortHistory:
+        """Who has (or at `at_ms` had) a port, and the newest changes of it."""
+        ...
+
+    async def events_around(
+        self, at_ms: int, *, stack: str = "", limit: int = 50
+    ) -> tuple[Event, ...]:
+        """Half of `limit` events up to a moment and half after it, oldest first."""
+        ...
+
     def events(
         self, *, after: int = 0, stack: str = "", follow: bool = False, limit: int = 1000
     ) -> AsyncIterator[Event]: ...

@@ -16,6 +16,7 @@ from portway.controller.diagnosing import Diagnoses
 from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.controller.loop import Controller
+from portway.controller.past import Remembers
 from portway.controller.pausing import paused_states, resumed_states
 from portway.controller.planning import plan_release
 from portway.controller.port_checks import ChecksPorts
@@ -27,6 +28,7 @@ from portway.controller.present import (
 from portway.controller.promotion import Promotion, deploying, free_revision_id, promote_states
 from portway.controller.reading import Reads
 from portway.controller.releasing import (
+    check_count,
     check_listeners,
     check_stack_name,
     parse_request,
@@ -50,14 +52,21 @@ from portway.core.errors import EngineError, RequestError
 from portway.core.events import Event
 from portway.core.instance import Phase
 from portway.core.stack import Release, Stack, release_id
-from portway.core.state import AppState, DeploymentStatus, Revision
-from portway.core.strategy import is_paused
+from portway.core.state import AppState, Revision
+from portway.core.strategy import is_paused, is_running
 from portway.engines.base import Progress
 from portway.store.base import Batch
 
 
 class PortwayOperations(
-    Reads, ReadsAccess, Diagnoses, ChangesEnvironment, ChangesCertificates, ChecksPorts, Sessions
+    Reads,
+    Remembers,
+    ReadsAccess,
+    Diagnoses,
+    ChangesEnvironment,
+    ChangesCertificates,
+    ChecksPorts,
+    Sessions,
 ):
     """Every operation of contract.Operations, on one Controller."""
 
@@ -276,7 +285,7 @@ class PortwayOperations(
             known = find_stack(world, stack)
             if known.deleting:
                 raise RequestError(f"{stack} is being deleted", http_status=409)
-            running = [s for s in world.of_stack(stack) if s.target and _is_running(s)]
+            running = [s for s in world.of_stack(stack) if s.target and is_running(s)]
             if not running and known.promoting is None:
                 raise RequestError(f"no deployment of {stack} is under way", http_status=409)
             release = known.promoting or ""
@@ -327,7 +336,7 @@ class PortwayOperations(
             changed: list[AppState] = []
             for name, count in counts.items():
                 state = find_app(world, stack, name)
-                _check_count(name, count, state)
+                check_count(name, count, state)
                 if count != state.count:
                     changed.append(self._scaled(state, count, deployment_id))
             self._check_room(stack, counts)
@@ -472,21 +481,3 @@ class PortwayOperations(
             ),
             sequence=sequence,
         )
-
-
-def _is_running(state: AppState) -> bool:
-    return state.deployment is not None and state.deployment.status is DeploymentStatus.RUNNING
-
-
-def _check_count(name: str, count: int, state: AppState) -> None:
-    if not 0 <= count <= 10_000:
-        raise RequestError(f"{name} cannot be scaled to {count}", hint="Use 0 to 10000.")
-    assert state.target is not None
-    for spec in state.target.app.ports:
-        if len(spec.service_ports) > 1 and count > len(spec.service_ports):
-            first, last = spec.service_ports[0], spec.service_ports[-1]
-            raise RequestError(
-                f"{name} cannot be scaled to {count}: its listener range {first}-{last} has only "
-                f"{len(spec.service_ports)} ports, one for each instance",
-                hint="Widen the range in the manifest and deploy, or scale to fewer.",
-            )

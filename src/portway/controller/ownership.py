@@ -56,6 +56,12 @@ class Ownership:
         """What was confirmed and is not saved yet."""
         return tuple(self._waiting)
 
+    @property
+    def now(self) -> frozenset[Holding]:
+        """Everything that is held now."""
+        every = (*self._ports.values(), *self._endpoints.values())
+        return frozenset(holding for mine in every for holding in mine)
+
     def restore(self, past: Past, states: Sequence[AppState], *, now_ms: int) -> None:
         """Go on from what the journal last said; what is not so any more ended while nobody looked."""
         known = held(past)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from portway.core.ownership import Change, Holding
 from portway.core.receipt import Receipt
 
 
@@ -193,6 +194,16 @@ class MapRoute:
     tls: bool
     endpoints: tuple[MapEndpoint, ...]
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortHistory:
+    """Who had a port number, as a host port or a listener. `held`: at `at_ms`; `changes`: the newest, oldest first."""
+
+    number: int
+    at_ms: int
+    held: tuple[Holding, ...]
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,16 @@ import portway
 from portway.api.native.endpoint import Call, NoQuery
 from portway.api.native.requests import (
     AccessLogQuery,
+    AroundQuery,
     BuildQuery,
     CertificateQuery,
     CertificateRequest,
     DeleteQuery,
     EnvironmentRequest,
     EventsQuery,
+    HistoryQuery,
     LogsQuery,
+    MapQuery,
     PromoteRequest,
     PullRequest,
     ReleasesQuery,
@@ -37,6 +40,7 @@ from portway.controller.views import (
     InstanceView,
     MapRoute,
     PlanView,
+    PortHistory,
     PromotionView,
     ReleaseRequest,
     ReleaseView,
@@ -201,8 +205,20 @@ async def delete_certificate(do: Operations, call: Call[None, CertificateQuery])
     return await do.delete_certificate(call.path["stack"], call.query.target, name=call.query.name)
 
 
-async def port_map(do: Operations, call: Call[None, StackQuery]) -> tuple[MapRoute, ...]:
+async def port_map(do: Operations, call: Call[None, MapQuery]) -> tuple[MapRoute, ...]:
+    if call.query.at is not None:
+        return await do.map_at(call.query.at, stack=call.query.stack)
     return await do.map(call.query.stack)
+
+
+async def port_history(do: Operations, call: Call[None, HistoryQuery]) -> PortHistory:
+    asked = call.query
+    return await do.port_history(asked.number, at_ms=asked.at, limit=asked.limit)
+
+
+async def events_around(do: Operations, call: Call[None, AroundQuery]) -> tuple[Event, ...]:
+    asked = call.query
+    return await do.events_around(asked.at, stack=asked.stack, limit=asked.limit)
 
 
 async def why(do: Operations, call: Call[None, WhyQuery]) -> Diagnosis:

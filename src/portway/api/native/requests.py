@@ -13,6 +13,7 @@ from portway.controller.views import StrategyRequest
 _SEQUENCE_MAX = 2**63 - 1
 _COUNT_MAX = 2**31 - 1
 
+Moment = Annotated[int, Meta(ge=0, le=_SEQUENCE_MAX)]
 Count = Annotated[int, Meta(ge=0, le=_COUNT_MAX)]
 
 
@@ -103,6 +104,40 @@ class StackQuery:
     """Narrow to one stack."""
 
     stack: Annotated[str, Meta(description="Only this stack; empty = all.")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapQuery:
+    """Narrow to one stack, or to a moment of the past."""
+
+    stack: Annotated[str, Meta(description="Only this stack; empty = all.")] = ""
+    at: Annotated[
+        Moment | None, Meta(description="As it was at this time (Unix milliseconds); empty = now.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AroundQuery:
+    """Which moment."""
+
+    at: Annotated[Moment, Meta(description="The time, in Unix milliseconds.")]
+    stack: Annotated[str, Meta(description="Only this stack; empty = all.")] = ""
+    limit: Annotated[
+        int, Meta(ge=2, le=10_000, description="At most so many, half before and half after.")
+    ] = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryQuery:
+    """Which port, and when."""
+
+    number: Annotated[int, Meta(ge=1, le=65535, description="A host port or a listener.")]
+    at: Annotated[
+        Moment | None, Meta(description="Who had it at this time (Unix milliseconds); empty = now.")
+    ] = None
+    limit: Annotated[
+        int, Meta(ge=1, le=10_000, description="At most so many changes, the newest.")
+    ] = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
