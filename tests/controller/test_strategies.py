@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portway.controller.strategies import check_request
-from portway.controller.views import DeploymentView, StrategyRequest
+from portway.controller.views import DeploymentView, ReleaseRequest, StrategyRequest
 from portway.core.app import StrategyKind
 from portway.core.errors import RequestError
 from portway.core.routes import EndpointState
@@ -200,3 +200,26 @@ def test_what_cannot_be_meant_is_refused_with_a_way_out(asked: StrategyRequest, 
 def test_every_strategy_has_its_word() -> None:
     for kind in StrategyKind:
         check_request(StrategyRequest(strategy=kind.value))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (
+            ("portway.deploy.canary=25%,50%",),
+            "canary: 1, then 2 of 4 get traffic first, each step is observed for 30 s",
+        ),
+        (
+            ("portway.deploy.strategy=blue-green", "portway.deploy.hold=true"),
+            "blue-green: 4 new beside 4 old, then all listeners switch at once, "
+            "and the old ones are kept until `portway resume`",
+        ),
+    ],
+)
+async def test_a_plan_says_how_a_deployment_by_steps_will_go(
+    portway: Portway, labels: tuple[str, ...], said: str
+) -> None:
+    await portway.deploy("shop", web("web:1"))
+    request = ReleaseRequest(manifest=web("web:2", *labels))
+    (change,) = (await portway.operations.plan("shop", request)).changes
+    assert said in change.notes

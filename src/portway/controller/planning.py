@@ -12,6 +12,7 @@ from portway.controller.present import present_port
 from portway.controller.promotion import promote_states, why_replaced
 from portway.controller.releasing import check_engine, check_listeners
 from portway.controller.remarks import node_count
+from portway.controller.strategies import step_notes
 from portway.controller.views import PlanChange, PlanView, PortView, ReleaseRequest
 from portway.core.app import App, Exposure, PortSpec, Protocol
 from portway.core.drops import drop_warnings
@@ -89,7 +90,8 @@ def _change(
     given_out.update({(lease.protocol, lease.host_port): taken for lease in leases})
     was = before.target.app if before is not None and before.target else None
     nodes = node_count(controller.world)
-    notes = (*blocked, *drop_warnings(app, count=after.count, nodes=nodes, before=was))
+    steps = step_notes(after) if action == "replace" else ()
+    notes = (*blocked, *steps, *drop_warnings(app, count=after.count, nodes=nodes, before=was))
     return PlanChange(
         app=app.name,
         action=action,

@@ -9,7 +9,14 @@ from portway.controller.views import StrategyRequest
 from portway.core.app import App, Rollout, Strategy, StrategyKind
 from portway.core.errors import RequestError
 from portway.core.state import AppState
-from portway.core.strategy import BAKE_MAX_S, has_room, is_running, is_stepwise, parse_percents
+from portway.core.strategy import (
+    BAKE_MAX_S,
+    has_room,
+    is_running,
+    is_stepwise,
+    parse_percents,
+    steps_of,
+)
 from portway.core.suggest import did_you_mean
 
 
@@ -128,3 +135,18 @@ def strategy_notes(states: Sequence[AppState], asked: StrategyRequest | None) ->
             why = "nothing of it runs yet"
         notes.append(f"{name} is deployed rolling, not {wanted.value}: {why}")
     return notes
+
+
+def step_notes(state: AppState) -> tuple[str, ...]:
+    """How a deployment by steps will go, as a sentence; none for a rolling one."""
+    if state.deployment is None or not (counts := steps_of(state)):
+        return ()
+    strategy = state.deployment.strategy
+    until = "until `portway resume`" if strategy.hold else f"for {strategy.bake_s:g} s"
+    if strategy.kind is StrategyKind.BLUE_GREEN:
+        return (
+            f"blue-green: {state.count} new beside {state.deployment.from_count} old, then all listeners "
+            f"switch at once, and the old ones are kept {until}",
+        )
+    shares = ", then ".join(map(str, counts))
+    return (f"canary: {shares} of {state.count} get traffic first, each step is observed {until}",)
