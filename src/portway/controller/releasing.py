@@ -13,6 +13,7 @@ from portway.core.errors import EngineError, EngineErrorKind, ImageMissingError,
 from portway.core.ports import LOOPBACK, addresses_conflict
 from portway.core.routes import RouteKey
 from portway.core.routing import is_routed, route_keys
+from portway.core.state import AppState
 from portway.core.suggest import did_you_mean
 from portway.engines.base import EngineTraits, InstanceEngine
 from portway.manifests.base import Manifest
@@ -142,3 +143,18 @@ def _conflict(one: RouteKey, other: RouteKey) -> bool:
 def _where(key: RouteKey) -> str:
     shown = "" if key.address in ("", LOOPBACK) else f" on {key.address}"
     return f"{key.service_port}{shown}"
+
+
+def check_count(name: str, count: int, state: AppState) -> None:
+    """Refuse a count that an App cannot have."""
+    if not 0 <= count <= 10_000:
+        raise RequestError(f"{name} cannot be scaled to {count}", hint="Use 0 to 10000.")
+    assert state.target is not None
+    for spec in state.target.app.ports:
+        if len(spec.service_ports) > 1 and count > len(spec.service_ports):
+            first, last = spec.service_ports[0], spec.service_ports[-1]
+            raise RequestError(
+                f"{name} cannot be scaled to {count}: its listener range {first}-{last} has only "
+                f"{len(spec.service_ports)} ports, one for each instance",
+                hint="Widen the range in the manifest and deploy, or scale to fewer.",
+            )
