@@ -218,3 +218,16 @@ def test_the_way_of_an_instance_is_told_in_sentences() -> None:
         "web.1.1 is stopping",
         "web.1.1 is gone",
     ]
+
+
+def test_what_was_gone_by_mistake_and_still_serves_leaves_the_routes_before_it_is_removed() -> None:
+    world = World()
+    world.deploy(revision("R1"), count=2)
+    world.run()
+    record = world.state.live[0]
+    gone = replace(record, phase=Phase.GONE)
+    world.state = replace(world.state, instances=(gone, *world.state.instances[1:]))
+    plan = world.plan()
+    assert not [a for a in plan.actions if isinstance(a, RemoveInstance)]
+    world.routes = ()
+    assert [a for a in world.plan().actions if isinstance(a, RemoveInstance)]

@@ -188,8 +188,14 @@ def _clean_up(draft: Draft) -> None:
     assert draft.observed.instances is not None
     gone = [r for r in draft.state.instances if r.phase is Phase.GONE]
     for record in gone:
-        if record.id in draft.observed.instances:
-            draft.act(RemoveInstance(instance_id=record.id))
+        seen = draft.observed.instances.get(record.id)
+        if seen is None:
+            continue
+        # One that a wrong listing declared gone still serves; it ends as any other does, out of the routes.
+        if seen.state is EngineState.RUNNING and not is_absent_from_routes(draft, record):
+            draft.wake_at(draft.now_ms + 100)
+            continue
+        draft.act(RemoveInstance(instance_id=record.id))
     forgettable = [
         r for r in gone if r.id not in draft.observed.instances and not _is_completed(draft, r)
     ]
