@@ -18,6 +18,7 @@ from portway.core.app import Protocol
 from portway.core.events import Event
 from portway.core.health import HealthStatus
 from portway.core.instance import EngineState, Phase
+from portway.core.plan import Plan
 from portway.core.port_words import PortKind
 from portway.core.ports import Holder, Lease, PortPool, PortRange
 from portway.core.request import ServedRequest
@@ -296,6 +297,8 @@ class Incarnation:
             publish_address="127.0.0.1",
         )
         config = Config(home=Path("/nowhere"), engine="memory")
+        self.picture: dict[str, set[str]] = {}  # by App: who was sound when it was last planned
+        self.controller._plan = self._plan  # type: ignore[method-assign]
         self.operations = PortwayOperations(self.controller, config, asyncio.Event())
         self.work: asyncio.Task[None] | None = None
 
@@ -317,6 +320,11 @@ class Incarnation:
             self.work.cancel()
             await asyncio.wait([self.work], timeout=5)
         self.store.crash()
+
+    def _plan(self, state: AppState) -> Plan:
+        """As ever, with a note of what the planner could know; more is learnt while it saves."""
+        self.picture[state.app_id] = self._sound(state)
+        return Controller._plan(self.controller, state)
 
     def _judge_batch(self, batch: Batch) -> None:
         """What every save is asked, against what was acknowledged before it."""
@@ -352,19 +360,23 @@ class Incarnation:
                     machine.resting[_port(lease)] = now_ms + HOLD_DOWN_MS
 
     def _serving(self, state: AppState) -> set[str]:
-        """Who the balancer gives requests to on every listener of the App, as far as anybody can know."""
+        """Who the balancer gives requests to on every listener of the App, as far as the planner could know."""
+        alive = set(self.picture.get(state.app_id, ()))
+        for route in self.machine.balancer.served.values():
+            if route.owner == state.app_id:
+                alive &= {e.instance_id for e in route.endpoints if e.state is EndpointState.READY}
+        return alive
+
+    def _sound(self, state: AppState) -> set[str]:
+        """Who runs and is not called ill."""
         seen = self.world.seen(state.app_id) or {}
         health = self.world.health
-        alive = {
+        return {
             i
             for i, instance in seen.items()
             if instance.state is EngineState.RUNNING
             and (i not in health or health[i].status is not HealthStatus.FAILING)
         }
-        for route in self.machine.balancer.served.values():
-            if route.owner == state.app_id:
-                alive &= {e.instance_id for e in route.endpoints if e.state is EndpointState.READY}
-        return alive
 
     def check_now(self, logged: Sequence[str]) -> None:
         """What must hold between any two steps of the controller."""

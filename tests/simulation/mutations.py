@@ -21,6 +21,7 @@ from portway.core.plan import Blocked, Plan
 from portway.core.ports import Lease, PortPool
 from portway.core.routes import Endpoint, EndpointState
 from portway.core.state import AppState
+from tests.simulation import story
 
 Patch = tuple[object, str, Any]
 
@@ -195,7 +196,10 @@ def the_next_plan_depends_on_the_last() -> list[Patch]:
 
 
 def always_something_to_do() -> list[Patch]:
-    return [(reconcile, "_routes_differ", lambda _draft, _routes: True)]
+    return [
+        (reconcile, "_routes_differ", lambda _draft, _routes: True),
+        (story, "REST_WITHIN_S", 60.0),
+    ]
 
 
 def failed_saves_are_forgotten() -> list[Patch]:

@@ -35,7 +35,7 @@ STACKS = ("blog", "shop")
 ROLLOUTS = ("", "100 100", "50 100", "0 100", "50 150")
 HOUR_MS = 3_600_000
 REST_WITHIN_S = 1500.0
-QUIET_S = 12.0
+QUIET_S = 7.0
 OWN_ERRORS = ("planning_broke", "action_broke", "watching_the_engine_broke", "looking_broke")
 
 
@@ -69,7 +69,7 @@ def history(seed: int) -> tuple[int, tuple[Step, ...]]:
 def _time(dice: random.Random) -> Step:
     if dice.random() < 0.5:
         return Step("turns", (dice.randint(0, 60),))
-    return Step("wait", (dice.choice([0.05, 0.3, 1.0, 3.0, 8.0, 40.0]),))
+    return Step("wait", (dice.choice([0.05, 0.3, 1.0, 3.0, 8.0, 20.0]),))
 
 
 def _order(dice: random.Random) -> Step:
@@ -118,7 +118,7 @@ def _call_fault(dice: random.Random) -> Step:
     operation = dice.choice(
         ["start", "stop", "remove", "list", "nodes", "apply", "observe", "save", "save"]
     )
-    kinds = ["fail", "fail", "lose", "slow"]
+    kinds = ["fail", "lose", "slow"] if operation == "save" else ["fail", "fail", "lose", "slow"]
     if operation in ("start", "stop", "remove", "apply"):
         kinds += ["twice", "hang"]
     if operation == "list":

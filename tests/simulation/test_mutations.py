@@ -1,0 +1,39 @@
+"""Every portway that is broken on purpose is found out, by the invariant that it breaks, within the usual seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from tests.simulation import invariants
+from tests.simulation.mutations import MUTATIONS, Patch, mutated
+from tests.simulation.seeds import DEFAULT
+from tests.simulation.story import history, run
+
+# Where one was found last: looked at first, for the first of the usual seeds that shows it may be far.
+FOUND: dict[str, int] = {}
+
+
+def seeds(name: str) -> Iterable[int]:
+    return dict.fromkeys([FOUND.get(name, 0), *range(DEFAULT)])
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda m: m.__name__)
+def test_a_portway_that_is_broken_on_purpose_is_found_out(
+    mutation: Callable[[], list[Patch]],
+) -> None:
+    for seed in seeds(mutation.__name__):
+        nodes, steps = history(seed)
+        with mutated(mutation()):
+            broken = run(seed, steps, nodes=nodes)
+        if broken is not None:
+            assert broken.name in MUTATIONS[mutation], f"seed {seed}: {broken}"
+            return
+    pytest.fail(f"{mutation.__name__} goes unnoticed through {DEFAULT} seeds")
+
+
+def test_every_invariant_is_shown_to_notice_something() -> None:
+    """An invariant that no mutation breaks might hold of anything."""
+    noticed = set().union(*MUTATIONS.values())
+    assert set(invariants.INVARIANTS) - noticed == set()
