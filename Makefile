@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 ENGINE ?= docker
 SEEDS ?= 10000
+HISTORIES ?= 100000
+FUZZ_TIMES ?= 100
 BIN := .venv/bin
 WITHOUT_SERVICES := -m "not docker and not haproxy and not postgres"
 WITH_SERVICES := -m "docker or haproxy or postgres"
@@ -10,7 +12,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Where it is set, every command and every test would compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim chaos bench bench-quick lock
+.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim fuzz chaos bench bench-quick lock
 .DEFAULT_GOAL := help
 
 help:  ## Show this
@@ -51,8 +53,12 @@ format: setup-python  ## Format and mend what a tool can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-sim: setup-python  ## Seeded histories of the planner (SEEDS=N)
-	@SEEDS=$(SEEDS) $(BIN)/pytest -q -n 2 tests/simulation
+sim: setup-python  ## Seeded histories of planner and controller, and of ports (SEEDS=N, HISTORIES=N); SEED=7: that one again
+ifdef SEED
+	@SEED=$(SEED) $(BIN)/pytest -q tests/simulation/test_rollout.py tests/simulation/test_controller.py
+else
+	@SEEDS=$(SEEDS) PORTWAY_PORT_HISTORIES=$(HISTORIES) $(BIN)/pytest -q -n 2 --timeout 1800 tests/simulation tests/core/test_ports_properties_histories.py
+endif
 
 bench: setup  ## Every benchmark, into docs/benchmarks.md (a quarter of an hour)
 	@$(BIN)/python benchmarks --write docs/benchmarks.md
@@ -62,6 +68,10 @@ bench-quick: setup  ## A minute's worth of benchmarks; fails where an aim is mis
 
 chaos: setup-test  ## Real faults at full length: most of an hour; `make test` has a few seconds of each
 	@PORTWAY_CHAOS=full $(BIN)/pytest -q -s --everything tests/e2e/chaos
+
+fuzz: setup-python  ## Random manifests and requests, for half an hour or so (FUZZ_TIMES=N)
+	@FUZZ_TIMES=$(FUZZ_TIMES) SCHEMA_EXAMPLES=300 $(BIN)/pytest -q -n 2 --timeout 3600 tests/security/test_openapi_fuzz.py \
+		tests/api/test_fuzz.py tests/manifests/test_compose_fuzz.py
 
 lock: setup-python  ## Choose the newest versions and write their hashes
 	@scripts/lock.sh

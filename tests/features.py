@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -34,5 +35,6 @@ needs_ipv6 = pytest.mark.skipif(
 
 
 def examples(count: int) -> int:
-    """So many examples of a property, or a tenth of them where the profile `fast` was asked for."""
-    return count if settings.default.max_examples >= 100 else max(10, count // 10)
+    """So many examples of a property: a tenth where the profile `fast` was asked for, FUZZ_TIMES as many where that is set."""
+    times = int(os.environ.get("FUZZ_TIMES", "1"))
+    return times * count if settings.default.max_examples >= 100 else max(10, count // 10)

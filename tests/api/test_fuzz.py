@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -17,6 +18,7 @@ from portway.api.native.reading import parse_json
 from portway.api.native.routes import ENDPOINTS
 from portway.api.settings import ApiSettings
 from portway.core.errors import RequestError
+from tests.features import examples
 
 from .fakes import FakeOperations
 
@@ -59,7 +61,10 @@ TYPES = st.sampled_from(
 )
 
 modest = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="FUZZ_TIMES" not in os.environ,
 )
 
 

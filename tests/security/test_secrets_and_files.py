@@ -1,0 +1,144 @@
+"""One whole portway with secrets planted in it: none is in anything it says or writes for others to read.
+
+And what it writes is its owner's alone, and HAProxy, which faces the network, holds nothing it should not.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import _short_home
+from tests.e2e.machine import Machine, free_port, until
+
+pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(120)]
+
+STACK_SECRET = "canary-stack-5f2e91aa"
+FILE_SECRET = "canary-file-77b0c4d2"
+# Where secrets are kept, because a restart must not lose them; every one is its owner's alone.
+KEEPING = ("portway.db", "portway.db-wal", "portway.db-shm", "certificates", "haproxy", "instances")
+SERVER = f"exec {sys.executable} -m http.server --bind 127.0.0.1 $PORT"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, str]]:
+    """A stack of one process whose command and environment hold the secrets, served with TLS."""
+    machine = Machine(
+        home=_short_home(), directory=tmp_path_factory.mktemp("canary") / "shop", engine="process"
+    )
+    try:
+        listener = free_port()
+        machine.write("secret.env", f"FILE_TOKEN={FILE_SECRET}\n")
+        machine.manifest(f"""services:
+  web:
+    command: [sh, -c, "{SERVER.replace("$", "$$")}", "${{STACK_TOKEN:-none}}"]
+    env_file: secret.env
+    ports: ["{listener}:80"]
+    healthcheck: {{disable: false, interval: 1s}}
+""")
+        machine.ok("deploy")
+        machine.ok("env", "set", f"STACK_TOKEN={STACK_SECRET}")
+        machine.ok("deploy")  # now it is in the command too
+        machine.ok("ssl", "create", f"web:{listener}", "--self-signed")
+        token = machine.ok("token", "create", "ci", "--role", "deploy").strip()
+        yield machine, token
+    finally:
+        machine.close()
+
+
+def everything_said(machine: Machine) -> str:
+    """What the command line, and so the API, answers to everybody who may only look."""
+    words = ["ps", "apps", "map", "events", "ssl", "plan", "server status", "token"]
+    said = [machine.run(*word.split(), "--json") for word in words]
+    said.append(machine.run("ps"))
+    releases = machine.json("releases")
+    said.append(machine.run("releases", "info", releases[0]["id"], "--json"))
+    assert {done.returncode for done in said} <= {0}
+    return "".join(done.stdout + done.stderr for done in said)
+
+
+def test_no_secret_is_in_anything_that_is_said(shop: tuple[Machine, str]) -> None:
+    machine, token = shop
+    said = everything_said(machine)
+    assert "http.server" in said
+    assert "***" in said
+    for secret in (STACK_SECRET, FILE_SECRET, token, "PRIVATE KEY"):
+        assert secret not in said
+    assert STACK_SECRET in machine.ok("env")
+
+
+def test_no_secret_is_in_a_log_or_in_the_configuration_of_the_balancer(
+    shop: tuple[Machine, str],
+) -> None:
+    machine, token = shop
+    for path in machine.home.rglob("*"):
+        if not path.is_file() or path.relative_to(machine.home).parts[0] in KEEPING[:3]:
+            continue
+        text = path.read_bytes()
+        assert token.encode() not in text, path
+        if path.suffix in (".log", ".cfg", ".map", ".list") or "access" in path.parts:
+            for secret in (STACK_SECRET, FILE_SECRET, "PRIVATE KEY"):
+                assert secret.encode() not in text, path
+
+
+def test_everything_in_the_home_is_its_owners_alone(shop: tuple[Machine, str]) -> None:
+    home = shop[0].home
+    open_to_others = {
+        str(path.relative_to(home)): oct(stat.S_IMODE(path.lstat().st_mode))
+        for path in (home, *home.rglob("*"))
+        if not path.is_symlink() and path.lstat().st_mode & 0o077
+    }
+    assert _reachable(home, open_to_others) == {}
+
+
+def _reachable(home: Path, found: dict[str, str]) -> dict[str, str]:
+    """Those of them that another user gets to: no directory above is closed."""
+    return {
+        name: mode
+        for name, mode in found.items()
+        if not any(
+            stat.S_IMODE(parent.stat().st_mode) & 0o077 == 0
+            for parent in (home / name).parents
+            if parent.is_relative_to(home)
+        )
+    }
+
+
+def test_the_balancer_holds_neither_the_store_nor_a_socket_that_commands(
+    shop: tuple[Machine, str],
+) -> None:
+    machine, _ = shop
+    master = machine.json("server", "status")["balancer_pid"]
+    workers = until(lambda: _children(master), why="a worker")
+    for process_id in (master, *workers):
+        held = [str(entry.readlink()) for entry in _descriptors(process_id)]
+        assert held
+        odd = [path for path in held if path.endswith((".db", ".db-wal", "docker.sock", ".lock"))]
+        assert odd == []
+        environment = Path(f"/proc/{process_id}/environ").read_bytes()
+        assert STACK_SECRET.encode() not in environment
+        assert b"PORTWAY_TOKEN" not in environment
+
+
+def _children(process_id: int) -> list[int]:
+    path = Path(f"/proc/{process_id}/task/{process_id}/children")
+    return [int(word) for word in path.read_text().split()]
+
+
+def _descriptors(process_id: int) -> list[Path]:
+    return list(Path(f"/proc/{process_id}/fd").iterdir())
+
+
+def test_a_worker_that_faces_the_network_is_not_root(shop: tuple[Machine, str]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("Only root can give a worker to another user.")
+    master = shop[0].json("server", "status")["balancer_pid"]
+    for worker in until(lambda: _children(master), why="a worker"):
+        status = Path(f"/proc/{worker}/status").read_text()
+        uids = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1:]
+        assert "0" not in uids
