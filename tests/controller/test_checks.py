@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -41,18 +41,16 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def open_files() -> set[str]:
-    return {
-        found
-        for name in os.listdir("/proc/self/fd")
-        if (found := _target(name)).startswith("socket:")
-    }
+    """The sockets this process has open."""
+    return {found for entry in Path("/proc/self/fd").iterdir() if (found := _socket(entry))}
 
 
-def _target(name: str) -> str:
+def _socket(entry: Path) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{name}")
+        found = str(entry.readlink())
     except OSError:
         return ""
+    return found if found.startswith("socket:") else ""
 
 
 async def until(what: Callable[[], bool]) -> None:
@@ -135,7 +133,9 @@ async def test_nobody_is_waited_for_longer_than_allowed_and_nothing_stays_open(
 async def test_what_is_cancelled_leaves_nothing_open() -> None:
     async with listening(silent) as number:
         before = open_files()
-        task = asyncio.create_task(ask("127.0.0.1", number, REQUEST, timeout_s=60))
+        task = asyncio.get_running_loop().create_task(
+            ask("127.0.0.1", number, REQUEST, timeout_s=60)
+        )
         await until(lambda: bool(open_files() - before))
         task.cancel()
         await asyncio.wait([task])

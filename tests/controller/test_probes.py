@@ -238,7 +238,7 @@ def tls_server(tmp_path: Path) -> ssl.SSLContext:
 class RefusingEngine(MemoryEngine):
     """Runs no check at all."""
 
-    def __init__(self, kind: EngineErrorKind) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__()
         self._kind = kind
 

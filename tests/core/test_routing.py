@@ -18,7 +18,7 @@ from portway.core.instance import (
 from portway.core.observed import Observed
 from portway.core.ports import Lease
 from portway.core.routes import EndpointState, Route, RouteKey
-from portway.core.routing import kept_out_ids, is_routed, project_routes, route_keys, wants_listener
+from portway.core.routing import is_routed, kept_out_ids, project_routes, route_keys, wants_listener
 from portway.core.state import AppState, Revision
 
 WEB = PortSpec(name="80", container_port=8080, service_ports=(80,))

@@ -118,7 +118,7 @@ class NetworkChecker:
         except TimeoutError:
             return False, f"the health command took longer than {timeout_s:g} s"
         except EngineError as error:
-            if error.kind is EngineErrorKind.BAD_COMMAND:
+            if error.kind == EngineErrorKind.BAD_COMMAND:
                 return False, f"the health command could not be run: {error.message}"
             raise CheckNotMadeError(error.message) from error
         output = result.output.strip().splitlines()
