@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portway.core.app import App
-from portway.core.redaction import shown_command
+from portway.core.redaction import shown_command, shown_details
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_values_of_the_manifest_are_masked_where_their_names_say_that_they_are_s
         command_text="run --level verbose --pw hunter22",
     )
     assert shown_command(app, {}) == "run --level verbose --pw ***"
+
+
+def test_what_the_engine_says_of_a_process_is_masked_too() -> None:
+    details = {"command": "sh -c 'run hunter22'", "pid": "7"}
+    shown = shown_details(details, App(id="shop/web"), {"PW": "hunter22"})
+    assert shown == {"command": "sh -c 'run ***'", "pid": "7"}

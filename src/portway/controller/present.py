@@ -20,15 +20,15 @@ from portway.controller.views import (
 from portway.controller.world import World, short_id
 from portway.core.app import Exposure, ListenerProtocol, PortSpec, Protocol
 from portway.core.health import Health, HealthStatus
-from portway.core.instance import EngineState, InstanceRecord, Phase
+from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.ports import LOOPBACK, normal_address
-from portway.core.redaction import shown_command
+from portway.core.redaction import shown_command, shown_details
 from portway.core.routes import EndpointState, RouteKey, ServedEndpoint
 from portway.core.routing import is_routed, route_keys
 from portway.core.stack import Certificate, Release
 from portway.core.starting import is_crash_looping
-from portway.core.state import AppState, Deployment, DeploymentStatus
+from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
 from portway.core.strategy import is_midway, is_paused, steps_of
 
 _UNWELL = {"failed", "blocked", "degraded", "crash looping"}
@@ -241,8 +241,14 @@ def present_instance(world: World, record: InstanceRecord, state: AppState) -> I
         planned_at_ms=record.planned_at_ms,
         started_at_ms=record.started_at_ms,
         reason=record.reason,
-        details=dict(seen.details) if seen and seen.state is not EngineState.CREATED else {},
+        details=_details(seen, revision),
     )
+
+
+def _details(seen: ObservedInstance | None, revision: Revision | None) -> dict[str, str]:
+    if seen is None or revision is None or seen.state is EngineState.CREATED:
+        return {}
+    return shown_details(seen.details, revision.app, revision.environment)
 
 
 def _phase(record: InstanceRecord) -> str:

@@ -25,6 +25,14 @@ def shown_command(app: App, variables: Mapping[str, str]) -> str:
     return " ".join(_quoted(_masked(word, values)) for word in app.command or ())
 
 
+def shown_details(
+    details: Mapping[str, str], app: App, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """What the engine says of an instance, without those values: a process's own command line is part of it."""
+    values = _secret_values(app, variables)
+    return {name: _masked(text, values) for name, text in details.items()}
+
+
 def _secret_values(app: App, variables: Mapping[str, str]) -> list[str]:
     values = {value for value in variables.values() if len(value) > _SHOWN_LENGTH_MAX}
     named = {**app.environment, **variables}.items()
