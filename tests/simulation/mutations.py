@@ -19,7 +19,7 @@ from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.plan import Blocked, Plan
 from portway.core.ports import Lease, PortPool
-from portway.core.routes import Endpoint, EndpointState
+from portway.core.routes import Endpoint
 from portway.core.state import AppState
 from tests.simulation import story
 

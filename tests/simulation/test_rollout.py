@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -12,9 +11,9 @@ from portway.core.observed import StartFailure
 from portway.core.plan import StartInstance
 from portway.core.ports import PortPool, PortRange
 from portway.core.state import DeploymentStatus
+from tests.simulation.seeds import batches, commit, name_of, run_batch
 from tests.simulation.world import ROLLOUTS, World, revision
 
-SEEDS = int(os.environ.get("SEEDS", "200"))
 STEPS = 60
 
 
@@ -126,8 +125,20 @@ class History:
         world.run(until_ms=3_600_000)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
-def test_safety_holds_at_every_step_and_the_world_converges_once_faults_stop(seed: int):
+@pytest.mark.parametrize("batch", batches(), ids=name_of)
+def test_safety_holds_at_every_step_and_the_world_converges_once_faults_stop(batch: range):
+    run_batch(batch, check)
+
+
+def check(seed: int) -> str | None:
+    try:
+        live(seed)
+    except AssertionError as error:
+        return f"planner, seed {seed} of commit {commit()}: {error}\nagain: make sim SEED={seed}"
+    return None
+
+
+def live(seed: int) -> None:
     history = History(seed)
     for _ in range(STEPS):
         history.partial_step()
