@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from portway.cli.client import converted
+from portway.cli.options import strategy_body
 from portway.cli.steps import app_remark, step_text
 from portway.controller.views import AppView, DeploymentView
 from tests.cli import views
@@ -94,6 +95,10 @@ def test_a_deploy_tells_its_steps_and_that_it_is_paused(
         "paused: `portway resume` goes on, `portway abort` goes back" in lines
     )
     assert outcome.code == 0
+
+
+def test_a_time_of_nothing_is_a_time_too() -> None:
+    assert strategy_body("canary", "", 0.0, False) == {"strategy": "canary", "bake_s": 0.0}
 
 
 def test_what_cannot_be_meant_is_refused_before_anything_is_made(

@@ -104,7 +104,9 @@ def strategy_body(
         "bake_s": bake_s,
         "hold": hold,
     }
-    body = {key: value for key, value in given.items() if value not in ("", None, False)}
+    body = {
+        key: value for key, value in given.items() if value or key == "bake_s" and value is not None
+    }
     if body:
         from portway.controller.strategies import check_request
         from portway.controller.views import StrategyRequest
