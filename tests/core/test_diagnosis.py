@@ -472,3 +472,28 @@ def test_a_listener_is_written_as_people_write_it():
 
 def texts_of(found: Diagnosis) -> list[str]:
     return [hop.text for hop in found.hops]
+
+
+NOT_READY = Health(status=HealthStatus.FAILING, failures=3, detail="HTTP 503 from /ready")
+
+
+def test_one_that_is_not_ready_is_named_with_its_answer():
+    given = facts(instance(readiness=NOT_READY), listeners=(EMPTY,))
+    found = diagnose_app(given)
+    assert "web.1.7 is healthy but not ready (HTTP 503 from /ready), so it gets no requests" in found.sentence  # fmt: skip
+    assert "portway.readiness" in found.sentence
+
+
+def test_one_that_is_not_ready_and_served_for_want_of_a_better_one_is_no_fault():
+    found = diagnose_app(facts(instance(readiness=NOT_READY)))
+    assert any(
+        "no other is better, so it is left in the routes" in text for text in texts_of(found)
+    )
+    assert found.verdict is not Verdict.BROKEN
+
+
+def test_one_that_starts_and_is_not_ready_yet_says_what_it_waits_for():
+    one = record(phase=Phase.STARTED)
+    given = facts(instance(one, readiness=replace(NOT_READY, status=HealthStatus.UNKNOWN)), listeners=(EMPTY,))  # fmt: skip
+    said = " ".join(texts_of(diagnose_app(given)))
+    assert "web.1.7 is healthy and not ready yet (HTTP 503 from /ready)" in said

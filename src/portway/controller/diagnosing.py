@@ -153,6 +153,7 @@ class Diagnoses:
                 record=record,
                 seen=seen.get(record.id),
                 health=world.health.get(record.id, Health()),
+                readiness=world.readiness.get(record.id),
                 start_failure=world.start_failures.get(record.id),
             )
             for record in (state.instances if wanted else state.live)

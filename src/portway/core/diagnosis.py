@@ -272,6 +272,9 @@ def _state_hop(facts: AppFacts, shown: InstanceFacts) -> Hop:
     return _ready(facts, shown)
 
 
+_UNREADY = "make its readiness check pass (portway.readiness.*); see its last lines below"
+
+
 def _ended(shown: InstanceFacts) -> str:
     seen, short = shown.seen, _short(shown.record.id)
     assert seen is not None
@@ -282,6 +285,9 @@ def _ended(shown: InstanceFacts) -> str:
 
 def _starting(facts: AppFacts, shown: InstanceFacts) -> Hop:
     record, short = shown.record, _short(shown.record.id)
+    if shown.health.status is HealthStatus.PASSING and shown.readiness is not None:
+        text = f"{short} is healthy and not ready yet ({_bare(shown.readiness.detail)})"
+        return _held("server", text, _UNREADY)
     revision = facts.state.revisions.get(record.identity.revision)
     since_ms = _since_ms(facts, shown)
     text = f"{short} has run for {(facts.now_ms - since_ms) // 1000} s and is not healthy yet"
@@ -307,6 +313,12 @@ def _ready(facts: AppFacts, shown: InstanceFacts) -> Hop:
     if failing:
         text = f"{short} fails its check as all the others do, so it is left in the routes"
         return _ok("server", text)
+    unready = shown.readiness is not None and shown.readiness.status is HealthStatus.FAILING
+    if shown.readiness is not None and unready:
+        said = f"{short} is healthy but not ready ({_bare(shown.readiness.detail)})"
+        if without:
+            return _broken("server", f"{said}, so it gets no requests", _UNREADY)
+        return _ok("server", f"{said}; no other is better, so it is left in the routes")
     if without and len(without) == len(routes):
         text = f"{short} is healthy, and {facts.balancer} does not have it behind {without[0]}"
         return _broken("server", text, "portway tells it again; see `portway events -f`")

@@ -117,6 +117,7 @@ class InstanceFacts:
     record: InstanceRecord
     seen: ObservedInstance | None = None
     health: Health = Health()
+    readiness: Health | None = None  # None: its App has no check for it, or it was not asked yet
     inside: Inside | None = None
     start_failure: StartFailure | None = None
     last_lines: tuple[str, ...] = ()
