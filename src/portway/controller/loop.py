@@ -21,6 +21,7 @@ from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
 from portway.controller.probes import Checker, Prober
 from portway.controller.receipts import Receipts
+from portway.controller.rest import Rest
 from portway.controller.saving import Doubts, to_the_end
 from portway.controller.settle import settle_stack
 from portway.controller.strangers import clear_away
@@ -72,6 +73,7 @@ class Controller:
         self.journal = Journal()
         self.metrics = Metrics()
         self.ownership = Ownership()
+        self.rest = Rest(self.world)
         self.access_log = access_log or AccessLog(None)
         self.policy = policy or PolicyFile(None)
         self.lock = asyncio.Lock()
@@ -226,7 +228,7 @@ class Controller:
         while True:
             self.observer.engine_is_stale = True
             self.observer.served_is_stale = True
-            self.touch_all()
+            self.touch(*self.rest.restless())
             self._signal.set()
             if self.ownership.waiting:  # confirmed by the balancer, and no decision took it along
                 with suppress(StoreError):
@@ -240,11 +242,15 @@ class Controller:
     async def _work(self) -> None:
         while True:
             await self._wait()
-            with self.metrics.passing():
-                await self._observe()
-                for app_id in self._due():
-                    await self._step_guarded(app_id)
-                    await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
+            await self.work_once()
+
+    async def work_once(self) -> None:
+        """One round: look, and decide for every App whose time has come."""
+        with self.metrics.passing():
+            await self._observe()
+            for app_id in self._due():
+                await self._step_guarded(app_id)
+                await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
 
     async def _wait(self) -> None:
         """Until something changed or an App's time has come."""
@@ -321,6 +327,7 @@ class Controller:
             self.metrics.event_settled(app_id)
         if plan.wake_at_ms is not None:
             self._wakes[app_id] = plan.wake_at_ms
+        self.rest.note(app_id, plan, settled=not self._is_unsettled(plan.state))
         if plan.state != state or self._is_unsettled(plan.state):
             self.touch(*(s.app_id for s in self._dependents(plan.state)))
             await self.settle(state.app_id.rpartition("/")[0])

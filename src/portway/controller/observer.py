@@ -101,11 +101,15 @@ class Observer:
             self._metrics.failed("engine")
             return set(self._world.apps) if before is not None else set()
         self._world.problems.pop("engine", None)
-        self._world.nodes = tuple(
+        views = tuple(
             NodeView(name=n.name, address=n.address, available=n.available) for n in nodes
         )
         found = _by_app(seen)
-        return self._doubt(found) | _differences(before, found)
+        changed = self._doubt(found) | _differences(before, found)
+        if views != self._world.nodes:
+            self._world.nodes = views
+            changed |= set(self._world.apps)
+        return changed
 
     def _doubt(self, found: dict[str, dict[str, ObservedInstance]]) -> set[str]:
         """Take the listing over; the Apps that are doubted now, or no more."""

@@ -301,9 +301,9 @@ def _instance_ports(record: InstanceRecord, state: AppState) -> list[PortView]:
 def present_map(world: World, stack: str, public_address: str) -> tuple[MapRoute, ...]:
     """Every listener, by stack, App and number, with the instances behind it."""
     routes: list[MapRoute] = []
-    for app_id in sorted(world.apps):
-        state = world.apps[app_id]
-        if state.target is None or (stack and app_id.rpartition("/")[0] != stack):
+    states = world.of_stack(stack) if stack else (world.apps[key] for key in sorted(world.apps))
+    for state in states:
+        if state.target is None:
             continue
         for spec in state.target.app.ports:
             if is_routed(spec):
