@@ -15,7 +15,7 @@ from portway.api.settings import ApiSettings
 from tests.api.conftest import TOKEN, Served, serving
 
 CONNECTIONS_MAX = 40
-FLOOD = 400
+FLOOD = 150
 HELD = [
     b"",
     b"G",

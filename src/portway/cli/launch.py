@@ -37,7 +37,7 @@ def start_in_background(config: Config, flags: Sequence[str] = ()) -> int:
     """Start a server for this home and return its process id once it answers; WorldError with its own words else."""
     log_path = log_file(config)
     _make_home(config.home)
-    with log_path.open("ab") as log:
+    with open(log_path, "ab", opener=_private) as log:  # noqa: PTH123  (pathlib takes no opener)
         offset = log.tell()
         child = subprocess.Popen(
             [sys.executable, "-m", "portway.cli", "--home", str(config.home), "server", *flags],
@@ -78,6 +78,11 @@ def _process_of(home: Path) -> int | None:
 
 def _has_ended(server: int | None) -> bool:
     return server is None or bool(select.select([server], [], [], 0)[0])
+
+
+def _private(path: str, flags: int) -> int:
+    # The home may have been made by somebody else, and be open to others.
+    return os.open(path, flags, 0o600)
 
 
 def log_file(config: Config) -> Path:

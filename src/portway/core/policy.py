@@ -21,6 +21,7 @@ from portway.core.suggest import did_you_mean
 RealPath = Callable[[str], str]
 
 _PORT_MAX = 65535
+_FILE = "policy.toml (in the home of the server)"
 # What every container of Docker has anyway, but NET_RAW, which portway takes away.
 _PLAIN_CAPABILITIES = frozenset(
     ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
@@ -119,7 +120,9 @@ def _refused(app: App, ground: Ground) -> Iterator[tuple[str, str, str]]:
     for power, what in _powers(app, ground):
         if power not in ground.policy.allow:
             name = "command" if power is Power.PROCESSES else _FIELDS.get(power, power.value)
-            hint = f'Remove it, or have an admin deploy it, or add "{power.value}" to allow in the policy.'
+            hint = (
+                f'Remove it, or have an admin deploy it or add "{power.value}" to allow in {_FILE}.'
+            )
             yield name, f"{what} needs an admin", hint
     for name, what, hint in (*_refused_mounts(app, ground), *_refused_ports(app, ground.policy)):
         yield name, what, hint
@@ -161,7 +164,7 @@ def _refused_mounts(app: App, ground: Ground) -> Iterator[tuple[str, str, str]]:
             yield (
                 "volumes",
                 f"{path} is a path of the server's machine, and mounting it needs an admin",
-                "Use a named volume, or have an admin add the path to bind_paths in the policy.",
+                f"Use a named volume, or have an admin add the path to bind_paths in {_FILE}.",
             )
 
 
@@ -173,7 +176,7 @@ def _refused_ports(app: App, policy: Policy) -> Iterator[tuple[str, str, str]]:
                 yield (
                     "ports",
                     f"the port {number} of the server's machine needs an admin",
-                    "Choose another left number, or have an admin add it to ports in the policy.",
+                    f"Choose another left number, or have an admin add it to ports in {_FILE}.",
                 )
                 break
 

@@ -24,5 +24,6 @@ def remember_home_id(home: Path, home_id: str) -> None:
         return
     with suppress(OSError):
         draft = home / f"{HOME_ID_NAME}.new"
+        draft.touch(mode=0o600)
         draft.write_text(f"{home_id}\n")
         draft.replace(home / HOME_ID_NAME)
