@@ -112,7 +112,9 @@ def still_serving(config: Config) -> tuple[int, tuple[Route, ...]]:
     directory = config.home / "haproxy"
     process = MasterProcess(directory, config.haproxy)
     try:
-        return process.find() or 0, load_state(directory).routes
+        # In the middle of a reload the master is not to be recognised, its workers are.
+        balancer_pid = process.find() or min(process.members(), default=0)
+        return balancer_pid, load_state(directory).routes
     except OSError:
         return 0, ()  # another user's home
     finally:
