@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from portway.core.errors import StoreError
+from portway.core.receipt import AppReceipt, FailedRequests, Receipt
+from portway.core.traffic import Traffic
 from portway.store.base import Batch, Snapshot, Store
 from tests.contract.stores import (
     EVENTS_KEPT,
@@ -206,6 +208,31 @@ async def test_cooling_ports_stay_unless_a_batch_replaces_them_all(store: Store)
     assert (await store.load()).cooling == (samples.cooling(3),)
     await store.save(Batch(cooling=()))
     assert (await store.load()).cooling == ()
+
+
+async def test_a_release_saved_again_keeps_its_place_and_gains_its_receipt(store: Store) -> None:
+    older, newer = samples.release("RAAAAAAAAAA"), samples.release("RBBBBBBBBBB")
+    await store.save(Batch(releases=(older,)))
+    await store.save(Batch(releases=(newer,)))
+    receipt = Receipt(
+        deployment="D1",
+        release=older.id,
+        status="done",
+        started_at_ms=1,
+        ended_at_ms=2,
+        stages_ms={"start": 1},
+        apps=(
+            AppReceipt(
+                app="web", failed=1, failures=(FailedRequests(reason="no instance", count=1),)
+            ),
+        ),
+        before={"shop/web": Traffic(requests=7)},
+    )
+    await store.save(Batch(releases=(replace(older, receipts=(receipt,)),)))
+    assert [release.id for release in await store.releases("httpd")] == [newer.id, older.id]
+    found = await store.release("httpd", older.id)
+    assert found is not None
+    assert found.receipts == (receipt,)
 
 
 async def test_releases_come_newest_first_whatever_the_clock_did(store: Store) -> None:
