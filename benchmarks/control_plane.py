@@ -232,7 +232,7 @@ def idle(apps: int, watch_s: float) -> tuple[float, float]:
         environment = {**os.environ, "PORTWAY_HOME": home, "PORTWAY_ENGINE": "memory"}
         command = [sys.executable, "-m", "portway.cli"]
         server = subprocess.Popen(
-            [*command, "server", "run", "--listen", "none"],
+            [*command, "server", "--listen", "none"],
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
@@ -241,7 +241,7 @@ def idle(apps: int, watch_s: float) -> tuple[float, float]:
             manifest.write_text("services:\n" + "".join(services))
             _until_there(Path(home) / "portway.sock")
             subprocess.run(
-                [*command, "deploy", "-a", "idle", "-f", str(manifest)],
+                [*command, "deploy", "-a", "idle", str(manifest)],
                 env=environment, check=True, capture_output=True, timeout=300,
             )  # fmt: skip
             time.sleep(8)  # what a deploy leaves to do is done

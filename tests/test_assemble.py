@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 import structlog
 
 from portway import assemble
-from portway.assemble import running, serve, set_up_logs, wipe
+from portway.assemble import running, serve, wipe
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.operations import PortwayOperations
@@ -221,18 +220,6 @@ async def ask(socket_path: Path, method: str, path: str) -> bytes:
 async def test_a_server_open_to_others_without_a_token_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(PortwayError):
         await serve(config(tmp_path, listen="0.0.0.0:0"))
-
-
-def test_away_from_a_terminal_log_lines_are_json(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    set_up_logs(config(tmp_path, log_level="warning"))
-    log = structlog.get_logger()
-    log.info("too_quiet")
-    log.warning("heard", app="shop/web")
-    (line,) = capsys.readouterr().err.splitlines()
-    written = json.loads(line)
-    assert (written["event"], written["app"], written["level"]) == ("heard", "shop/web", "warning")
 
 
 def test_an_engine_nobody_knows_is_our_own_mistake(tmp_path: Path) -> None:

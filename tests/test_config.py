@@ -95,6 +95,8 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "hold_down_s": ("1m", 60.0),
         "memory_nodes": ("3", 3),
         "log_level": ("debug", "debug"),
+        "log_format": ("text", "text"),
+        "journal_days": ("7", 7),
         "access_log": ("on", True),
         "body_size_max_bytes": ("1m", 2**20),
     }

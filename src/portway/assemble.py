@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
@@ -32,6 +31,7 @@ from portway.core.ports import PortPool
 from portway.core.routes import Route
 from portway.engines.base import InstanceEngine
 from portway.engines.memory import MemoryEngine
+from portway.logs import log_events, set_up_logs
 from portway.store.base import Store
 from portway.store.sql import open_store
 
@@ -46,7 +46,7 @@ async def running(
     clock = SystemClock()
     failure: PortwayError | None = None
     async with AsyncExitStack() as cleanup:
-        store = open_store(config.home, config.store_url)
+        store = open_store(config.home, config.store_url, kept_days=config.journal_days)
         await store.open()
         cleanup.push_async_callback(store.close)
         home_id = (await store.load()).home_id
@@ -131,7 +131,7 @@ async def _leave(controller: Controller) -> None:
 
 async def serve(config: Config) -> None:
     """Run the server until SIGTERM, SIGINT or a request to stop; nothing that runs is disturbed by that."""
-    set_up_logs(config)
+    set_up_logs(level=config.log_level, form=config.log_format)
     settings = _api_settings(config)
     check_settings(settings)
     stop = asyncio.Event()
@@ -140,7 +140,10 @@ async def serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     for warning in config.warnings:
         log.warning("setting_is_odd", warning=warning)
-    async with running(config, stop=stop) as operations:
+    async with (
+        running(config, stop=stop) as operations,
+        _logged(operations.controller),
+    ):
         await serve_http(
             create_app(operations, settings),
             unix_socket=config.socket_path,
@@ -153,32 +156,16 @@ async def serve(config: Config) -> None:
     log.info("server_stopped")
 
 
-def set_up_logs(config: Config) -> None:
-    """Log lines go to standard error: for people on a terminal, as JSON elsewhere."""
-    levels = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-    pretty = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(levels[config.log_level]),
-        logger_factory=lambda *_: _SteadyLogger(sys.stderr),
-    )
-
-
-class _SteadyLogger(structlog.PrintLogger):
-    """Writes lines and never fails: a log on a full disk must not stop what it reports on."""
-
-    def msg(self, message: str) -> None:
-        with suppress(OSError, ValueError):
-            super().msg(message)
-
-    log = debug = info = warn = warning = msg
-    fatal = failure = err = error = critical = exception = msg
+@asynccontextmanager
+async def _logged(controller: Controller) -> AsyncGenerator[None]:
+    """What is journalled is logged too, until the block is left."""
+    with controller.journal.following() as events:
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(log_events(events))
+            try:
+                yield
+            finally:
+                writing.cancel()
 
 
 def _api_settings(config: Config) -> ApiSettings:

@@ -22,6 +22,7 @@ _SOCKET_PATH_BYTES_MAX = 107  # sun_path of unix(7) without its ending NUL
 _TOKEN_LENGTH_ADVISED = 16
 _PREFIX = "PORTWAY_"
 _ENGINES = ("docker", "process", "memory")
+_LOG_FORMATS = ("auto", "json", "text")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _STORE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _DOCKER_SCHEMES = ("unix", "tcp", "http", "https")
@@ -49,6 +50,8 @@ class Config:
     hold_down_s: float = 5.0
     memory_nodes: int = 1
     log_level: str = "info"
+    log_format: str = "auto"  # auto | json | text
+    journal_days: int = 30  # how far back the journal goes
     access_log: bool = False  # of every App that does not say otherwise
     body_size_max_bytes: int = 16 * 1024 * 1024
     warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
@@ -460,6 +463,8 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "haproxy": _parse_text,
     "hold_down_s": _parse_duration,
     "memory_nodes": partial(_parse_number, least=1, most=1000),
+    "log_format": partial(_parse_choice, choices=_LOG_FORMATS),
+    "journal_days": partial(_parse_number, least=1, most=3650),
     "log_level": partial(_parse_choice, choices=_LOG_LEVELS),
     "access_log": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
     "body_size_max_bytes": _parse_size,

@@ -34,6 +34,12 @@ _FLAGS = (
     ("hold-down-s", "SECONDS", "How long a freed port is not given out again. [5]"),
     ("memory-nodes", "COUNT", "How many nodes the memory engine plays. [1]"),
     ("log-level", "LEVEL", "debug, info, warning or error. [info]"),
+    (
+        "log-format",
+        "auto|json|text",
+        "Log lines as JSON or key=value; auto: for people on a terminal. [auto]",
+    ),
+    ("journal-days", "DAYS", "How long the journal of events and ports is kept. [30]"),
     ("access-log", "on|off", "Keep an access log of every App that does not say otherwise. [off]"),
 )
 

@@ -134,12 +134,13 @@ def _own(config: Config, home: Path) -> Config:
 
 
 async def _run(config: Config, project: Project) -> None:
-    from portway.assemble import running, set_up_logs, wipe
+    from portway.assemble import running, wipe
     from portway.cli.foreground import Foreground, run_foreground
     from portway.cli.map import terminal_columns
     from portway.cli.private_home import discard
+    from portway.logs import set_up_logs
 
-    set_up_logs(config)
+    set_up_logs(level=config.log_level, form=config.log_format)
     stop, hurry = asyncio.Event(), asyncio.Event()
     output = _Output(stop)
     run = Foreground(
