@@ -18,7 +18,7 @@ from unittest import mock
 import structlog
 
 from portway.controller import clock as clock_module
-from portway.controller.views import ReleaseRequest
+from portway.controller.views import ReleaseRequest, StrategyRequest
 from portway.core.app import Protocol
 from portway.core.errors import PortwayError
 from portway.core.instance import Phase
@@ -254,6 +254,24 @@ class Life:
         operations = self.now.operations
         release = await operations.create_release(stack, ReleaseRequest(manifest=text))
         await operations.promote(stack, release.id)
+
+    async def do_strategy(self, image: int, count: int, kind: str, hold: bool) -> None:
+        """A deploy of the first stack in another way than rolling."""
+        asked = StrategyRequest(strategy=kind, bake_s=1.0, hold=hold)
+        operations = self.now.operations
+
+        async def deploy() -> None:
+            request = ReleaseRequest(manifest=manifest(0, image, 0, count, 0))
+            release = await operations.create_release(STACKS[0], request)
+            await operations.promote(STACKS[0], release.id, strategy=asked)
+
+        await self._order(deploy(), 0)
+
+    async def do_pause(self, stack: int, patience: int) -> None:
+        await self._order(self.now.operations.pause(STACKS[stack]), patience)
+
+    async def do_resume(self, stack: int, patience: int) -> None:
+        await self._order(self.now.operations.resume(STACKS[stack]), patience)
 
     async def do_scale(self, stack: int, count: int, patience: int) -> None:
         await self._order(self.now.operations.scale(STACKS[stack], {"web": count}), patience)

@@ -32,6 +32,10 @@ def order(name: str, *arguments: int) -> Step:
     return Step(name, (0, *arguments, 0))
 
 
+def strategy(kind: str, image: int) -> Step:
+    return Step("strategy", (image, 3, kind, False))
+
+
 def wait(seconds: float) -> Step:
     return Step("wait", (seconds,))
 
@@ -57,6 +61,17 @@ KINDS: dict[str, tuple[Sequence[Step], Sequence[Step]]] = {
     "a cancelled deploy": ([deploy()], [deploy(SICK), wait(1.0), order("cancel")]),
     "a change of variables": ([deploy()], [order("env", 1)]),
     "a stopped instance": ([deploy()], [order("stop", 0)]),
+    "a canary": ([deploy(count=3)], [strategy("canary", WEB_2)]),
+    "a canary that fails": ([deploy(count=3)], [strategy("canary", CRASH)]),
+    "a blue-green": ([deploy(count=3)], [strategy("blue-green", WEB_2)]),
+    "a blue-green that is cancelled": (
+        [deploy(count=3)],
+        [strategy("blue-green", WEB_2), wait(0.4), order("cancel")],
+    ),
+    "a pause and its end": (
+        [deploy(count=3)],
+        [deploy(WEB_2, count=3), order("pause"), wait(1.0), order("resume")],
+    ),
     "a deletion": ([deploy(worker=1)], [order("delete")]),
 }  # fmt: skip
 
@@ -111,6 +126,9 @@ async def resume(world: World, shouts: list[str]) -> None:
     if world.late is not None:
         loop = asyncio.get_running_loop()
         loop.call_later(LATE_S, world.machine.deliver, *world.late)
+    await life.do_resume(
+        0, 0
+    )  # a pause outlives the controller; where nothing is paused it is refused
     await life.rest()
     await life.now.kill()
 
