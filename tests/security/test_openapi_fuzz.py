@@ -20,7 +20,9 @@ from portway.api.native.routes import ENDPOINTS
 from portway.api.openapi import make_document
 from tests.e2e.machine import Machine, free_port
 
-EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "4"))
+EXAMPLES = int(
+    os.environ.get("SCHEMA_EXAMPLES", "4" if settings.default.max_examples >= 100 else "2")
+)
 TOKEN = "a-token-for-the-fuzzer"
 # Stopping the server ends the test, a WebSocket is no request, and a tar is no JSON.
 NOT_SENT = ("stop_server", "exec", "build")

@@ -86,7 +86,7 @@ class ImpatientProtocol(H11Protocol):
     @property
     def is_resting(self) -> bool:
         """Whether no request of it is being answered."""
-        return self.cycle is None or self.cycle.response_complete
+        return not (self.cycle and not self.cycle.response_complete)
 
     def _judge(self) -> None:
         theirs, head_begun = self.conn.their_state, bool(self.conn.trailing_data[0])

@@ -64,9 +64,7 @@ class Controller:
         access_log: AccessLog | None = None,
         policy: PolicyFile | None = None,
     ) -> None:
-        self.engine = engine
-        self.balancer = balancer
-        self.store = store
+        self.engine, self.balancer, self.store = engine, balancer, store
         self.leases = leases
         self.clock = clock
         self.world = World()
