@@ -5,7 +5,7 @@
     GET /slow    an answer whose body takes ?s= seconds
     POST /       notes the body in LEDGER before it answers; a body that begins with "die" kills the app unanswered
     GET /ws      a WebSocket that echoes
-ON_TERM: graceful (finish what is under way), abrupt (end at once), deaf (ignore SIGTERM). LIFE_S: exit 3 after that.
+ON_TERM: graceful (finish what is under way), abrupt (end at once), deaf (ignore SIGTERM). LIFE_S: exit 3 after that. DIE_FILE: exit 3 once it is there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LEDGER = Path(os.environ["LEDGER"])
 READY_FILE = os.environ.get("READY_FILE", "")
 READY_AFTER_S = float(os.environ.get("READY_AFTER_S", "0"))
 LIFE_S = float(os.environ.get("LIFE_S", "0"))
+DIE_FILE = os.environ.get("DIE_FILE", "")
 ON_TERM = os.environ.get("ON_TERM", "graceful")
 BEGAN_S = time.monotonic()
 
@@ -73,11 +74,19 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return talk
 
 
+def watch_file() -> None:
+    if Path(DIE_FILE).exists():
+        os._exit(3)
+    asyncio.get_running_loop().call_later(0.05, watch_file)
+
+
 async def live(_: web.Application) -> None:
     if ON_TERM == "deaf":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
     if ON_TERM == "abrupt":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if DIE_FILE:
+        watch_file()
     if LIFE_S:
         asyncio.get_running_loop().call_later(LIFE_S, os._exit, 3)
 

@@ -25,10 +25,11 @@ def test_a_release_that_is_healthy_and_then_dies_is_told_of_and_started_ever_les
     site: Site,
 ):
     """T13: after the deploy is done."""
-    life_s = length(1.5, 20)
+    end = site.machine.directory / "end"
     site.deploy("v0")
-    site.deploy("v1", LIFE_S=life_s)
+    site.deploy("v1", **length({"DIE_FILE": end}, {"LIFE_S": 20}))
     first = {i["id"] for i in site.instances()}
+    end.touch()
     until(lambda: not first & {i["id"] for i in site.instances()}, why="they die")
     until(lambda: any("the next try is in" in e for e in _told(site)), why="it waits longer")
     assert any("it exited with code 3" in e for e in _told(site))

@@ -30,10 +30,11 @@ from prober import Prober  # noqa: E402
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(length(240, 3600))]
 
 DOOMED = Path(__file__).with_name("doomed_server.py")
+DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 Stack = Site | Containers
 
 
-@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.docker), "process"])
+@pytest.fixture(params=[DOCKER, "process"])
 def stack(request: pytest.FixtureRequest) -> Stack:
     """An app served twice, by each engine."""
     if request.param == "process":
@@ -49,7 +50,7 @@ def test_killed_at_any_step_of_a_deploy_it_ends_done_or_never_begun_with_nothing
     kill(stack.machine.server_pid())
     killed, served = 0, "v0"
     with Prober(stack.url, rate_per_s=length(50, 100)) as prober:
-        for step in length((1, 5, 13, 24), tuple(range(1, 200))):
+        for step in length((5, 11, 19), tuple(range(1, 200))):
             doom = _deploy_on_a_doomed_server(stack, step, f"v{step}")
             killed += doom
             served = _whole(stack, served, f"v{step}")
@@ -59,7 +60,7 @@ def test_killed_at_any_step_of_a_deploy_it_ends_done_or_never_begun_with_nothing
     stack.machine.start_server()
     report(f"C1 {stack.machine.engine}: killed at {killed} steps, {prober.result}")
     assert prober.result.failures == []
-    assert killed >= 3
+    assert killed >= length(2, 20)
 
 
 def _deploy_on_a_doomed_server(stack: Stack, step: int, text: str) -> bool:
@@ -130,7 +131,7 @@ def test_what_runs_is_served_while_there_is_no_controller(site: Site):
     assert b"v1" in prober.result.bodies
 
 
-@pytest.mark.parametrize("who", ["master", "workers"])
+@pytest.mark.parametrize("who", length(["workers"], ["master", "workers"]))
 def test_a_killed_haproxy_is_back_with_the_same_routes(site: Site, who: str):
     """C5."""
     site.deploy("v0")
@@ -158,6 +159,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
         sleeper.kill()
 
 
+@pytest.mark.parametrize("stack", length(["process"], [DOCKER, "process"]), indirect=True)
 def test_after_a_reboot_everything_is_served_again_and_no_stranger_is_touched(
     stack: Stack, stranger: subprocess.Popen[bytes]
 ):

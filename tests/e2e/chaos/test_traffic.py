@@ -25,7 +25,7 @@ def test_rolling_deploys_of_containers_under_200_requests_a_second_drop_none(
     machine: Machine, image: str
 ):
     """T1."""
-    listener, times = free_port(), length(4, 50)
+    listener, times = free_port(), length(1, 50)
     web(machine, image, listener, "v0")
     machine.ok("deploy")
     with Prober(f"http://127.0.0.1:{listener}/") as prober:
@@ -39,7 +39,7 @@ def test_rolling_deploys_of_containers_under_200_requests_a_second_drop_none(
 
 def test_rolling_deploys_of_processes_under_200_requests_a_second_drop_none(site: Site):
     """T1, T9: what is replaced ends at once when it is told to."""
-    times = length(4, 50)
+    times = length(2, 50)
     site.deploy("v0", ON_TERM="abrupt")
     with Prober(site.url) as prober:
         for nth in range(times):
