@@ -71,9 +71,9 @@ def test_a_port_has_its_history(run: Run, fake: FakeServer) -> None:
     )
     lines = without_times(run("events", "--port", "8000").out)
     assert [line.split("  ", 1)[1].strip() for line in lines[:3]] == [
-        "taken                 the listener of httpd/web",
-        "ready behind it       led to httpd/web.1.7 at 172.17.0.2:80 (ready)",
-        "not ready any more    led to httpd/web.1.7 at 172.17.0.2:80 (ready)",
+        "taken by                  the listener of httpd/web",
+        "gets traffic              httpd/web.1.7 at 172.17.0.2:80",
+        "no longer gets traffic    httpd/web.1.7 at 172.17.0.2:80",
     ]
     assert lines[3] == "Nobody has :31004 now."
 

@@ -42,7 +42,8 @@ def answer_lines(history: PortHistory) -> Iterator[str]:
     """Who had the number at the moment asked for, from when to when."""
     at = _zoned(history.at_ms)
     for holding in history.held:
-        yield f"At {at} :{history.number} was {_who(holding)}{_span(history, holding)}."
+        led = f"led to ({holding.state})" if holding.kind is HoldingKind.ENDPOINT else "was"
+        yield f"At {at} :{history.number} {led} {_who(holding)}{_span(history, holding)}."
     if not history.held:
         yield f"At {at} nobody had :{history.number}."
         last = [c for c in history.changes if not c.taken and c.at_ms <= history.at_ms]
@@ -71,10 +72,11 @@ def _span(history: PortHistory, holding: Holding) -> str:
 def _what(change: Change) -> str:
     match change.holding.kind:
         case HoldingKind.ENDPOINT:
-            word = f"{change.holding.state} behind it" if change.taken else f"not {change.holding.state} any more"  # fmt: skip
+            word = "drains" if change.holding.state == "draining" else "gets traffic"
+            word = word if change.taken else f"no longer {word}"
         case HoldingKind.LEASE | HoldingKind.LISTENER:
-            word = "taken" if change.taken else "given back"
-    return word.ljust(20)
+            word = "taken by" if change.taken else "given back by"
+    return word.ljust(24)
 
 
 def _who(holding: Holding) -> str:
@@ -91,7 +93,7 @@ def _who(holding: Holding) -> str:
             return f"the listener of {holding.app_id}"
         case HoldingKind.ENDPOINT:
             target = f"{holding.target_address}:{holding.target_port}"
-            return f"led to {holding.instance_id} at {target} ({holding.state})"
+            return f"{holding.instance_id} at {target}"
 
 
 def _clock(at_ms: int) -> str:
