@@ -129,6 +129,8 @@ def _defaults() -> list[str]:
         "retries 3",
         "option redispatch 1",
         "option dontlognull",
+        # On a reload a client may be about to ask on its idle connection: it is answered first.
+        "option idle-close-on-response",
     ]
 
 
