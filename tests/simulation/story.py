@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import traceback
-from collections.abc import Callable, Coroutine, Generator, MutableMapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
-
-import structlog
 
 from portway.controller import clock as clock_module
 from portway.controller.views import ReleaseRequest, StrategyRequest
@@ -30,13 +26,13 @@ from tests.simulation.eventloop import StuckError, simulate
 from tests.simulation.incarnation import HOST_PORTS, Incarnation
 from tests.simulation.invariants import BrokenError
 from tests.simulation.machine import HOPELESS, IMAGES, CallFault, Lie, Machine
+from tests.simulation.surroundings import Letters, listening
 
 STACKS = ("blog", "shop")
 ROLLOUTS = ("", "100 100", "50 100", "0 100", "50 150")
 HOUR_MS = 3_600_000
 REST_WITHIN_S = 1500.0
 QUIET_S = 7.0
-OWN_ERRORS = ("planning_broke", "action_broke", "watching_the_engine_broke", "looking_broke")
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,37 +447,6 @@ def _unrest_of(state: AppState) -> list[str]:
     if state.halted:
         return moving
     return moving + ([] if len(ready) == state.count else [f"{state.app_id} has {len(ready)}"])
-
-
-class Letters:
-    """Random letters that are the same every time."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(f"letters {seed}")
-
-    def choice(self, letters: Sequence[str]) -> str:
-        return self._random.choice(letters)
-
-
-@contextmanager
-def listening() -> Generator[list[str]]:
-    """Nothing is logged; what portway says of its own mistakes is kept."""
-    shouts: list[str] = []
-
-    def keep(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> Any:
-        if entry["event"] in OWN_ERRORS:
-            shouts.append(f"{entry['event']} {traceback.format_exc()}")
-        raise structlog.DropEvent
-
-    processors = structlog.get_config()["processors"]
-    before = processors.copy()
-    processors[:] = [keep]
-    structlog.configure(processors=processors)
-    try:
-        yield shouts
-    finally:
-        processors[:] = before
-        structlog.configure(processors=processors)
 
 
 def run(

@@ -17,7 +17,8 @@ import pytest
 from portway.controller import clock as clock_module
 from tests.simulation.eventloop import simulate
 from tests.simulation.machine import LATE_ONES, Machine
-from tests.simulation.story import Letters, Life, Step, listening
+from tests.simulation.story import Life, Step
+from tests.simulation.surroundings import Letters, listening
 
 SEED = 1
 LATE_S = 0.3
