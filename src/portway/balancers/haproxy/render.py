@@ -129,8 +129,6 @@ def _defaults() -> list[str]:
         "retries 3",
         "option redispatch 1",
         "option dontlognull",
-        # On a reload a client may be about to ask on its idle connection: it is answered first.
-        "option idle-close-on-response",
     ]
 
 
@@ -150,6 +148,8 @@ def _frontend(listener: Listener, settings: Settings) -> list[str]:
         f"mode {'tcp' if listener.speaks_tcp else 'http'}",
         *(_bind(listener, address) for address in listener.addresses),
         f"timeout client {_milliseconds(spec.idle_timeout_s)}",
+        # On a reload a client may be about to ask on its idle connection: it is answered first.
+        *(["option idle-close-on-response"] if listener.speaks_http else []),
         *(_log() if settings.has_log else []),
     ]
     if spec.protocol is ListenerProtocol.AUTO:
