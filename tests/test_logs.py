@@ -64,13 +64,17 @@ def test_an_event_of_the_journal_is_a_line_with_all_it_is_about(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     set_up_logs(level="info", form="json")
-    about = {
-        "stack": "shop",
-        "app_id": "shop/web",
-        "instance_id": "shop/web.1.2",
-        "deployment": "D",
-    }
-    log_event(Event(at_ms=1, kind="instance.started", message="web.1.2 started", **about))
+    log_event(
+        Event(
+            at_ms=1,
+            kind="instance.started",
+            message="web.1.2 started",
+            stack="shop",
+            app_id="shop/web",
+            instance_id="shop/web.1.2",
+            deployment="D",
+        )
+    )
     log_event(Event(at_ms=1, kind="deployment.failed", message="failed: no", stack="shop"))
     started, failed = map(json.loads, capsys.readouterr().err.splitlines())
     assert (started["event"], started["level"], started["instance"], started["deployment"]) == (
