@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -104,10 +107,14 @@ def test_while_docker_hangs_everything_is_served_the_api_answers_and_then_it_con
 
 
 class Dockerd:
-    """A daemon of this test's own, which no other is disturbed by: no bridge and no firewall rule."""
+    """A daemon of this test's own, which no other is disturbed by: a bridge of its own, no firewall rule.
+
+    Without a bridge (`--bridge=none`) it would delete the docker0 of the daemon beside it.
+    """
 
     def __init__(self) -> None:
         self.place = Path(tempfile.mkdtemp(prefix="pd"))
+        self._bridge = Bridge(f"pd{os.getpid()}")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -116,7 +123,7 @@ class Dockerd:
 
     def start(self, *flags: str) -> None:
         words = ["dockerd", "--data-root", "data", "--exec-root", "exec", "--pidfile", "pid"]
-        words += ["-H", self.docker_host, "--bridge=none", "--iptables=false"]
+        words += ["-H", self.docker_host, "--bridge", self._bridge.name, "--iptables=false"]
         words += ["--containerd-namespace", "pd", "--containerd-plugins-namespace", "pdp"]
         words += ["--default-address-pool", "base=10.217.0.0/16,size=24", *flags]
         with (self.place / "log").open("ab") as log:
@@ -157,6 +164,7 @@ class Dockerd:
         for network in self.docker("network", "ls", "-q", "--filter", "driver=bridge").split():
             self.docker("network", "rm", network)
         self.end(signal.SIGTERM)
+        self._bridge.remove()
         for mount in Path("/proc/mounts").read_text().splitlines():
             if (where := mount.split()[1]).startswith(f"{self.place}/"):
                 subprocess.run(["umount", "-l", where], check=False)
@@ -164,6 +172,24 @@ class Dockerd:
 
 
 _PLACES = ("data", "exec", "pid")
+
+
+class Bridge:
+    """A network bridge, made and removed by the kernel's own calls: not every machine has `ip`."""
+
+    _ADD, _REMOVE, _SET_FLAGS = 0x89A0, 0x89A1, 0x8914  # SIOCBRADDBR, SIOCBRDELBR, SIOCSIFFLAGS
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._call(self._ADD, name.encode() + b"\0")
+
+    def remove(self) -> None:
+        self._call(self._SET_FLAGS, struct.pack("16sh14x", self.name.encode(), 0))  # down
+        self._call(self._REMOVE, self.name.encode() + b"\0")
+
+    def _call(self, number: int, argument: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+            fcntl.ioctl(control, number, argument)
 
 
 @pytest.fixture
