@@ -6,6 +6,7 @@ import pytest
 
 from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.core.errors import RequestError
+from portway.core.health import Health, HealthStatus
 from tests.controller.inprocess import Portway, compose
 
 VIRTUAL_TIME = True
@@ -68,9 +69,8 @@ async def test_an_instance_is_found_by_its_id_its_slot_or_its_app(portway: Portw
 
 async def test_of_several_instances_a_healthy_one_is_meant(portway: Portway) -> None:
     await portway.deploy("shop", MANIFEST)
-    portway.engine.set_health("shop/web.2.2", passed=False)
-    await portway.until(lambda: portway.world.health["shop/web.2.2"].status == "failing")
-    assert find_instance(portway.world, "shop", "web")[0].id == "shop/web.1.1"
+    portway.world.health["shop/web.1.1"] = Health(status=HealthStatus.FAILING)
+    assert find_instance(portway.world, "shop", "web")[0].id == "shop/web.2.2"
 
 
 async def test_the_newest_of_a_slot_is_meant_once_it_is_healthy(portway: Portway) -> None:
