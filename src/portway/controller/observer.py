@@ -183,13 +183,15 @@ class Observer:
     async def fetch_last_words(self, state: AppState) -> None:
         """The last log lines of instances that ended or never became healthy, before they are removed."""
         seen = self._world.seen(state.app_id) or {}
-        self._explained = {k: v for k, v in self._explained.items() if k in self._world.health}
-        leaving = [r for r in state.live if r.phase < Phase.DRAINING and r.id in seen]
-        if not leaving:
+        staying = [(r, seen[r.id]) for r in state.live if r.phase < Phase.DRAINING and r.id in seen]
+        troubled = [
+            (r, i) for r, i in staying if r.phase < Phase.READY or i.state is EngineState.EXITED
+        ]
+        if not troubled:
             return
+        self._explained = {k: v for k, v in self._explained.items() if k in self._world.health}
         async with asyncio.TaskGroup() as group:
-            for record in leaving:
-                instance = seen[record.id]
+            for record, instance in troubled:
                 ended = instance.state is EngineState.EXITED
                 hopeless = record.phase < Phase.READY and is_failing(self._as_seen(), record.id)
                 if (ended or hopeless) and record.id not in self._world.last_words:

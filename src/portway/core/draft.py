@@ -12,6 +12,8 @@ from portway.core.instance import InstanceRecord, Phase
 from portway.core.observed import Observed
 from portway.core.plan import Action, Blocked, Plan
 from portway.core.ports import Lease, PortPool
+from portway.core.routes import Route
+from portway.core.routing import project_routes
 from portway.core.state import AppState, Failure
 
 FAILURES_KEPT = 50
@@ -41,15 +43,24 @@ class Draft:
         self.actions: list[Action] = []
         self.blocked: list[Blocked] = []
         self._wake_at_ms: int | None = None
+        self._routes: tuple[Route, ...] | None = None  # of the state as it is now
 
     @property
     def app(self) -> App | None:
         """The spec that should run."""
         return self.state.target.app if self.state.target else None
 
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The routes that follow from what is decided so far."""
+        if self._routes is None:
+            self._routes = project_routes(self.state, self.observed)
+        return self._routes
+
     def change(self, **fields: Any) -> None:
         """Decide on fields of the state."""
         self.state = replace(self.state, **fields)
+        self._routes = None
 
     def advance(
         self,

@@ -17,7 +17,7 @@ from portway.core.observed import Observed
 from portway.core.plan import ApplyRoutes, Plan, StartInstance, StopInstance
 from portway.core.ports import LOOPBACK, Lease, PortPool, PortRefusal, PortRequest
 from portway.core.routes import EndpointState, Route, RouteKey, ServedRoute
-from portway.core.routing import is_routed, project_routes
+from portway.core.routing import is_routed
 from portway.core.state import AppState, Revision
 from portway.core.stepwise import plan_instances
 
@@ -138,9 +138,8 @@ def _drain_deadline_ms(draft: Draft, record: InstanceRecord) -> int:
 
 def _act(draft: Draft) -> None:
     """The actions that follow from the decisions: routes first, for nothing is stopped while routed."""
-    routes = project_routes(draft.state, draft.observed)
-    if _routes_differ(draft, routes):
-        draft.act(ApplyRoutes(app_id=draft.state.app_id, routes=routes))
+    if _routes_differ(draft, draft.routes):
+        draft.act(ApplyRoutes(app_id=draft.state.app_id, routes=draft.routes))
     if draft.observed.route_error:
         draft.block(draft.observed.route_error)
         draft.wake_at(draft.now_ms + 2000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from portway.core.app import StrategyKind
 from portway.core.capacity import Capacity, capacity, replaces_in_place, two_sets
@@ -11,7 +12,7 @@ from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.routes import EndpointState
-from portway.core.routing import is_failing, is_unready, project_routes
+from portway.core.routing import is_failing, is_unready
 from portway.core.starting import may_start, start_instances
 from portway.core.strategy import is_stepwise
 
@@ -77,12 +78,11 @@ def _routed_ids(draft: Draft) -> dict[str, bool] | None:
 
     None when the App has no routes.
     """
-    wanted = project_routes(draft.state, draft.observed)
-    if not wanted:
+    if not draft.routes:
         return None
     served = draft.observed.served or {}
     here: dict[str, list[bool]] = {}
-    for route in wanted:
+    for route in draft.routes:
         have = served.get(route.key)
         ready = {
             e.instance_id
@@ -96,17 +96,18 @@ def _routed_ids(draft: Draft) -> dict[str, bool] | None:
 
 def plan_rollout(draft: Draft) -> None:
     """Let go of what is too much or stale, then start what is missing."""
-    census = take_census(draft)
+    census, before = take_census(draft), draft.state
     bounds = bounds_of(draft, census.count)
     _let_go(draft, census, bounds)
-    _start(draft, take_census(draft), bounds)
+    _start(draft, census if draft.state is before else take_census(draft), bounds)
 
 
 def bounds_of(draft: Draft, count: int) -> Capacity:
     """The App's minimum and maximum; a blue-green has room for both sets whatever the manifest says."""
     if draft.app is None:
         return Capacity(minimum_healthy=0, maximum_live=0)
-    nodes = sum(1 for node in draft.observed.nodes if node.available)
+    available = (node for node in draft.observed.nodes if node.available)
+    nodes = sum(1 for _ in islice(available, count + 1))  # of a thousand no more than matter
     one_at_a_time = replaces_in_place(draft.app, count=count, nodes=nodes)
     bounds = capacity(count, draft.app.rollout, one_at_a_time=one_at_a_time)
     deployment = draft.state.deployment
@@ -118,7 +119,7 @@ def bounds_of(draft: Draft, count: int) -> Capacity:
 
 
 def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
-    if draft.observed.served is None and project_routes(draft.state, draft.observed):
+    if draft.observed.served is None and draft.routes:
         # Who serves cannot be told, so nobody is known to be idle.
         draft.wake_at(draft.now_ms + 1000)
         return

@@ -35,15 +35,28 @@ def route_keys(
 
     Several service ports are a pool: the n-th belongs to slot n. None yet assigned: no listener.
     """
-    address = LOOPBACK if spec.exposure is Exposure.INTERNAL else spec.address or ""
-    if not spec.service_ports:
-        assigned = service_ports.get(spec.name)
-        return ((RouteKey(address=address, service_port=assigned), None),) if assigned else ()
-    pool = len(spec.service_ports) > 1
+    address, numbers = _listener_address(spec), _listener_numbers(spec, service_ports)
+    pool = len(numbers) > 1
     return tuple(
         (RouteKey(address=address, service_port=number), nth if pool else None)
-        for nth, number in enumerate(spec.service_ports, start=1)
+        for nth, number in enumerate(numbers, start=1)
     )
+
+
+def _listener_address(spec: PortSpec) -> str:
+    return LOOPBACK if spec.exposure is Exposure.INTERNAL else spec.address or ""
+
+
+def _listener_numbers(spec: PortSpec, service_ports: Mapping[str, int]) -> tuple[int, ...]:
+    if spec.service_ports:
+        return spec.service_ports
+    assigned = service_ports.get(spec.name)
+    return (assigned,) if assigned else ()
+
+
+def _has_listener(spec: PortSpec, key: RouteKey, service_ports: Mapping[str, int]) -> bool:
+    numbers = _listener_numbers(spec, service_ports)
+    return key.service_port in numbers and key.address == _listener_address(spec)
 
 
 def wants_listener(state: AppState) -> bool:
@@ -62,21 +75,25 @@ def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
     """
     if (state.target is None or state.leaving) and not state.live:
         return ()
+    candidates = _candidates(state, observed)
     routes: dict[RouteKey, Route] = {}
     for app in _specs(state):
         for spec in filter(is_routed, app.ports):
             for key, slot in route_keys(spec, state.service_ports):
                 if key not in routes:
-                    routes[key] = _route(state, observed, app, spec, key, slot)
+                    endpoints = _endpoints(state, candidates, key, slot)
+                    routes[key] = _route(state, observed, app, spec, key, endpoints)
     return tuple(routes[key] for key in sorted(routes))
 
 
 def _specs(state: AppState) -> Iterable[App]:
+    """The target's spec, then those of whatever else still runs, each once, the newest first."""
     if state.target is not None:
         yield state.target.app
-    for record in sorted(state.live, key=lambda r: -r.identity.serial):
-        revision = state.revisions.get(record.identity.revision)
-        if revision is not None:
+    newest_first = sorted(state.live, key=lambda r: -r.identity.serial)
+    for revision_id in dict.fromkeys(r.identity.revision for r in newest_first):
+        revision = state.revisions.get(revision_id)
+        if revision is not None and revision is not state.target:
             yield revision.app
 
 
@@ -103,7 +120,7 @@ def _route(
     app: App,
     spec: PortSpec,
     key: RouteKey,
-    slot: int | None,
+    endpoints: tuple[Endpoint, ...],
 ) -> Route:
     return Route(
         key=key,
@@ -111,24 +128,33 @@ def _route(
         port_name=spec.name,
         listener=listener_of(app, spec),
         certificates=observed.certificates.get(key.service_port, ()),
-        endpoints=_endpoints(state, observed, key, slot),
+        endpoints=endpoints,
     )
 
 
-def _endpoints(
-    state: AppState, observed: Observed, key: RouteKey, slot: int | None
-) -> tuple[Endpoint, ...]:
+# Which may get traffic, as it runs, and whether it only stands by.
+_Candidate = tuple[InstanceRecord, ObservedInstance, bool]
+
+
+def _candidates(state: AppState, observed: Observed) -> list[_Candidate]:
+    """Whoever may be behind a listener, by slot; the same for all of the App's listeners."""
     instances = observed.instances or {}
     kept_out = kept_out_ids(state, observed)
     usable = [r for r in state.live if r.id in instances and r.id not in kept_out]
+    usable.sort(key=lambda r: (r.identity.slot, r.identity.serial))
     standby = standby_ids(state, usable)
+    return [(r, instances[r.id], r.id in standby) for r in usable]
+
+
+def _endpoints(
+    state: AppState, candidates: list[_Candidate], key: RouteKey, slot: int | None
+) -> tuple[Endpoint, ...]:
     endpoints: list[Endpoint] = []
-    for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial)):
-        seen = instances.get(record.id)
-        if seen is None or record.id in kept_out or slot not in (None, record.identity.slot):
+    for record, seen, stands_by in candidates:
+        if slot not in (None, record.identity.slot):
             continue
         endpoint = _endpoint(state, record, seen, key)
-        if endpoint is not None and record.id in standby:
+        if endpoint is not None and stands_by:
             endpoint = replace(endpoint, state=EndpointState.DRAINING)
         if endpoint is not None:
             endpoints.append(endpoint)
@@ -146,7 +172,7 @@ def kept_out_ids(state: AppState, observed: Observed) -> frozenset[str]:
     failing = [r for r in candidates if is_failing(observed, r.id)]
     sound = [r for r in candidates if r not in failing]
     unready = [r for r in sound if is_unready(observed, r.id)]
-    if not sound:
+    if not sound or not (failing or unready):
         return frozenset()
     out = failing if len(unready) == len(sound) else failing + unready
     doubtful = [r for r in out if not _is_confirmed(state, observed, r)]
@@ -212,7 +238,7 @@ def _port_number(
     if revision is None:
         return None
     for spec in filter(is_routed, revision.app.ports):
-        if any(key == other for other, _ in route_keys(spec, state.service_ports)):
+        if _has_listener(spec, key, state.service_ports):
             return _number_of(record, spec, reaches_container=seen.reaches_container)
     return None
 
