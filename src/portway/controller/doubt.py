@@ -28,6 +28,6 @@ def doubted(
 
 
 def _most_missing(state: AppState, seen: Mapping[str, Container[str]]) -> bool:
-    ran = [r.id for r in state.live if Phase.STARTED <= r.phase < Phase.DRAINING]
+    ran = [r.id for r in state.instances if Phase.STARTED <= r.phase < Phase.DRAINING]
     there = seen.get(state.app_id, ())
     return 2 * sum(instance_id not in there for instance_id in ran) > len(ran)

@@ -43,12 +43,21 @@ class Draft:
         self.actions: list[Action] = []
         self.blocked: list[Blocked] = []
         self._wake_at_ms: int | None = None
-        self._routes: tuple[Route, ...] | None = None  # of the state as it is now
+        # Both of the state as it is now, where somebody has asked.
+        self._live: tuple[InstanceRecord, ...] | None = None
+        self._routes: tuple[Route, ...] | None = None
 
     @property
     def app(self) -> App | None:
         """The spec that should run."""
         return self.state.target.app if self.state.target else None
+
+    @property
+    def live(self) -> tuple[InstanceRecord, ...]:
+        """The instances that are not GONE."""
+        if self._live is None:
+            self._live = self.state.live
+        return self._live
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -60,7 +69,7 @@ class Draft:
     def change(self, **fields: Any) -> None:
         """Decide on fields of the state."""
         self.state = replace(self.state, **fields)
-        self._routes = None
+        self._live = self._routes = None
 
     def advance(
         self,

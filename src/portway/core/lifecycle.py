@@ -26,7 +26,7 @@ def note_what_happened(draft: Draft) -> None:
     """Bring every record up to what the engine and the checks say; adopt what runs without a record."""
     assert draft.observed.instances is not None
     _adopt(draft)
-    for record in draft.state.live:
+    for record in draft.live:
         _note(draft, record, draft.observed.instances.get(record.id))
     _clean_up(draft)
 
@@ -118,9 +118,9 @@ def last_words(draft: Draft, record: InstanceRecord) -> str:
 
 
 def _note_running(draft: Draft, record: InstanceRecord) -> None:
-    health = draft.observed.health.get(record.id)
     if record.phase >= Phase.READY:
         return
+    health = draft.observed.health.get(record.id)
     is_well = health is not None and health.status is HealthStatus.PASSING
     if is_well and not _awaits_readiness(draft, record):
         draft.advance(record, Phase.READY)
@@ -171,6 +171,8 @@ def _adopt(draft: Draft) -> None:
     """Take over what runs under this App's name without a record: a store restored from a backup, a lost save."""
     assert draft.observed.instances is not None
     known = {record.id for record in draft.state.instances}
+    if draft.observed.instances.keys() <= known:
+        return
     for seen in draft.observed.instances.values():
         identity = seen.identity
         if identity.app_id != draft.state.app_id or identity.slot == 0 or seen.id in known:

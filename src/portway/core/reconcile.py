@@ -56,7 +56,7 @@ def reconcile(
 def _keep_revisions(draft: Draft) -> None:
     """Keep the specs somebody still runs or may go back to, and no others."""
     state = draft.state
-    wanted = {record.identity.revision for record in state.live}
+    wanted = {record.identity.revision for record in draft.live}
     if state.deployment is not None and state.deployment.from_revision:
         wanted.add(state.deployment.from_revision)
     kept: dict[str, Revision] = {
@@ -104,7 +104,7 @@ def _propose_listener(draft: Draft, spec: PortSpec) -> Lease | None:
 
 def _retire(draft: Draft) -> None:
     """DRAINING -> STOPPING once nobody is connected any more, or has been for too long."""
-    for record in draft.state.live:
+    for record in draft.live:
         if record.phase is not Phase.DRAINING or draft.observed.served is None:
             continue
         connections = connections_of(draft, record)
@@ -143,7 +143,7 @@ def _act(draft: Draft) -> None:
     if draft.observed.route_error:
         draft.block(draft.observed.route_error)
         draft.wake_at(draft.now_ms + 2000)
-    for record in draft.state.live:
+    for record in draft.live:
         if record.phase is Phase.STOPPING:
             _stop(draft, record)
         elif record.phase is Phase.PLANNED:

@@ -43,32 +43,28 @@ class Census:
 def take_census(draft: Draft) -> Census:
     """Count from what is, never from what was."""
     target = draft.state.target
-    active = [r for r in draft.state.live if r.phase < Phase.DRAINING]
-    fresh = [r for r in active if target is not None and r.identity.revision == target.id]
+    target_id = target.id if target is not None else None
+    active = [r for r in draft.live if r.phase < Phase.DRAINING]
+    fresh = [r for r in active if r.identity.revision == target_id]
+    stale = [r for r in active if r.identity.revision != target_id]
     failing = frozenset(r.id for r in active if is_failing(draft.observed, r.id))
     unready = frozenset(r.id for r in active if is_unready(draft.observed, r.id))
     routed = _routed_ids(draft)
-    serving = frozenset(
-        r.id
-        for r in active
-        if r.phase is Phase.READY
-        and r.id not in failing | unready
+    serving = {r.id for r in active if r.phase is Phase.READY} - failing - unready
+    if routed is not None:
         # Whoever goes is missed on every listener that has it; whoever comes must be on all of them.
-        and (routed is None or routed.get(r.id, False) or (r not in fresh and r.id in routed))
-    )
-    completed = sum(
-        1
-        for r in draft.state.instances
-        if target is not None and r.identity.revision == target.id and has_completed(r)
-    )
+        leaving = {r.id for r in stale}
+        serving &= {i for i, on_all in routed.items() if on_all or i in leaving}
+    ended = [r for r in draft.state.instances if r.phase is Phase.GONE]
+    completed = sum(1 for r in ended if r.identity.revision == target_id and has_completed(r))
     return Census(
         count=draft.state.count if target is not None else 0,
-        live=draft.state.live,
+        live=draft.live,
         fresh=tuple(fresh),
-        stale=tuple(r for r in active if r not in fresh),
+        stale=tuple(stale),
         failing=failing,
         unready=unready,
-        serving=serving,
+        serving=frozenset(serving),
         completed=completed,
     )
 
@@ -153,6 +149,8 @@ def _drain_all(draft: Draft, records: Sequence[InstanceRecord], reason: str) -> 
 def _drain_surplus(draft: Draft, census: Census) -> None:
     """Too many current ones: failing first, then those not serving, then a slot's second, then the highest slots."""
     surplus = len(census.fresh) - census.count
+    if surplus <= 0:
+        return
     first = {r.identity.slot: r.id for r in sorted(census.fresh, key=_is_worth_less(census))}
     order = sorted(
         census.fresh,
@@ -164,7 +162,7 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
             r.identity.serial,
         ),
     )
-    for record in order[: max(0, surplus)]:
+    for record in order[:surplus]:
         failing = record.id in census.failing
         health = draft.observed.health.get(record.id)
         detail = f"unhealthy: {health.detail}" if failing and health else "scaled down"

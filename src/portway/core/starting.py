@@ -101,7 +101,7 @@ def _start_one(draft: Draft, target: Revision, count: int) -> bool:
 
 def _choose_node(draft: Draft) -> str | None:
     mine: dict[str, int] = {}
-    for record in draft.state.live:
+    for record in draft.live:
         mine[record.identity.node] = mine.get(record.identity.node, 0) + 1
     return place(draft.observed.nodes, app_instances=mine, all_instances=draft.observed.node_load)
 
@@ -109,7 +109,7 @@ def _choose_node(draft: Draft) -> str | None:
 def _free_slot(draft: Draft, target: Revision, count: int) -> int:
     filled = {
         r.identity.slot
-        for r in draft.state.live
+        for r in draft.live
         if r.identity.revision == target.id
         and r.phase < Phase.DRAINING
         and not is_failing(draft.observed, r.id)

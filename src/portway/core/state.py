@@ -106,4 +106,4 @@ class AppState:
     @property
     def live(self) -> tuple[InstanceRecord, ...]:
         """The instances that are not GONE."""
-        return tuple(i for i in self.instances if i.phase is not Phase.GONE)
+        return tuple([i for i in self.instances if i.phase is not Phase.GONE])
