@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from portway.cli.client import converted
+from portway.cli.events import event_line
+from portway.core.events import Event
 from tests.cli import views
 from tests.cli.conftest import NOW_MS, Run
 from tests.cli.fake_server import FakeServer, Lines, Refusal
@@ -137,21 +140,37 @@ def test_releases_are_listed_newest_first_with_the_active_one_marked(
     run: Run, fake: FakeServer
 ) -> None:
     old = views.release(
-        id=views.OLD_RELEASE, active=False, created_at_ms=NOW_MS - 86_400_000, description="first"
+        id=views.OLD_RELEASE,
+        active=False,
+        created_at_ms=NOW_MS - 86_400_000,
+        description="first",
+        status="failed",
     )
     fake.on("GET /stacks/httpd/releases", [views.release(), old])
     assert run("releases", "-a", "httpd").out == (
         "ID           CREATED        STATUS  APPS  DESCRIPTION\n"
         "RUAENUMAQBS  3 minutes ago  active  web\n"
-        "RBKPDQEGDUX  1 day ago              web   first\n"
+        "RBKPDQEGDUX  1 day ago      failed  web   first\n"
     )
+
+
+def test_without_releases_there_is_none_to_show(run: Run, fake: FakeServer) -> None:
+    fake.on("GET /stacks/httpd/releases", [])
+    refused = run("releases", "info", "-a", "httpd")
+    assert refused.code == 2
+    assert "httpd has no releases yet." in refused.err
 
 
 def test_one_release_is_shown_with_its_manifest(run: Run, fake: FakeServer) -> None:
     fake.on(
         "GET /stacks/httpd/releases/RUAENUMAQBS", views.release(manifest="web:\n  image: httpd\n")
     )
-    assert run("releases", "info", "RUAENUMAQBS", "-a", "httpd").out == (
+    fake.on(
+        "GET /stacks/httpd/releases", [views.release(id="RNEWER", active=False), views.release()]
+    )
+    shown = run("releases", "info", "RUAENUMAQBS", "-a", "httpd").out
+    assert run("releases", "info", "-a", "httpd").out == shown
+    assert shown == (
         "Id           RUAENUMAQBS\n"
         "Stack        httpd\n"
         "Created      3 minutes ago\n"
@@ -318,6 +337,11 @@ def test_events_are_lines_with_their_time_and_subject(
         "2027-01-15 08:00:00  release.active          httpd/web: done\n"
     )
     assert fake.asked[0].query == {"after": ["-1"], "stack": ["httpd"], "limit": ["50"]}
+
+
+def test_a_stack_is_named_where_the_message_only_looks_as_if_it_did() -> None:
+    event = converted(views.event(1, stack="h", message="web.1.7 is healthy"), Event)
+    assert event_line(event).endswith("  h: web.1.7 is healthy")
 
 
 def test_following_events_goes_on_after_the_newest_one_shown(run: Run, fake: FakeServer) -> None:

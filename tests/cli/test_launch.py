@@ -66,7 +66,7 @@ def test_the_status_shows_every_setting(run: Run, fake: FakeServer) -> None:
         "Listen          127.0.0.1:8080\n"
         "Engine          docker\n"
         "Store           SQLite\n"
-        "Balancer        HAProxy 2.6.12 (process 4250, 1 reloads, 0 restarts)\n"
+        "Balancer        HAProxy 2.6.12 (process 4250, 1 reload, 0 restarts)\n"
         "Public address  (all)\n"
         "Host ports      31000-32000, 2 leased\n"
         "Problems        the balancer does not answer\n"

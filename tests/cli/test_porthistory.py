@@ -96,6 +96,7 @@ def test_events_around_a_time_say_where_it_is_between_them(run: Run, fake: FakeS
     assert len(run("events", "--at", "10m ago", "--window", "1h", "--json").out.splitlines()) == 3
     quiet = run("events", "--at", "10m ago", "--window", "0s")
     assert quiet.code == 2
+    assert "Write --at TIME too" in run("events", "--window", "2m").err
     fake.on("GET /events/around", [])
     assert "Nothing happened within 10m of it." in run("events", "--at", "10m ago").out
 

@@ -29,7 +29,7 @@ def deployment(**changes: Any) -> DeploymentView:
     [
         ({}, "canary 1/10 serving, baking 30 s more"),
         ({"bake_ends_at_ms": NOW_MS + 12_400}, "canary 1/10 serving, baking 15 s more"),
-        ({"bake_ends_at_ms": NOW_MS - 1}, "canary 1/10 serving, baking 0 s more"),
+        ({"bake_ends_at_ms": NOW_MS + 2_000}, "canary 1/10 serving, baking a few seconds more"),
         ({"bake_ends_at_ms": NOW_MS + 590_000}, "canary 1/10 serving, baking 10m0s more"),
         (
             {"steps": 3, "step": 2, "step_wanted": 3},

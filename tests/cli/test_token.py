@@ -23,7 +23,10 @@ def test_a_token_can_be_revoked_by_its_name(run: Run) -> None:
     assert run("token").out == "There are no tokens.\n"
     text = json.loads(run("token", "create", "ci", "--json").out)
     assert (text["name"], text["role"]) == ("ci", "read")
-    assert run("token", "revoke", "ci").out == "ci is revoked.\n"
+    run("token", "create", "second")
+    assert run("token", "revoke", "second").out == "second is revoked.\n"
+    last = run("token", "revoke", "ci").out
+    assert last.startswith("ci is revoked.\nNo token is left: over TCP nothing is let in")
     again = run("token", "revoke", "ci")
     assert again.code == 2
     assert "There is no token called ci" in again.err

@@ -39,6 +39,8 @@ async def test_a_deployment_ends_with_a_receipt_kept_with_its_release() -> None:
         (deployment,) = promotion.deployments
         assert receipt.deployment == deployment.id
         assert receipt.status == "done"
+        (listed,) = await portway.operations.releases("shop")
+        assert (listed.status, listed.receipts) == ("done", ())
         assert receipt.total_ms == receipt.ended_at_ms - receipt.started_at_ms  # type: ignore[operator]
         (app,) = receipt.apps
         assert (app.app, app.started, app.stopped, app.requests, app.failed) == ("web", 1, 0, 0, 0)

@@ -200,7 +200,7 @@ BROKEN = {
             listeners=(EMPTY,),
         ),
         "web could not be deployed: 3 instances failed; the last one: it exited with code 7; "
-        "mend it and `portway deploy` again; its last lines are below",
+        "mend it and `portway deploy` again",
     ),
     "its deployment is paused": (
         facts(
@@ -226,7 +226,7 @@ BROKEN = {
             listeners=(EMPTY,),
         ),
         "web ends again and again, 2 times so far; the last, web.1.2 ended: it exited with code 7; "
-        "its last lines are below; mend it and `portway deploy` again",
+        "mend it and `portway deploy` again",
     ),
     "it was killed for its memory": (
         facts(
@@ -239,7 +239,7 @@ BROKEN = {
             listeners=(EMPTY,),
         ),
         "web.1.7 was killed because it used more memory than its limit; "
-        "its last lines are below; it is replaced by itself",
+        "it is replaced by itself",
     ),
     "its image is missing": (
         facts(
@@ -413,6 +413,12 @@ def test_one_of_several_that_is_taken_out_is_named_though_the_others_answer():
     texts = {hop.name: hop.text for hop in found.hops}
     assert texts["backend"] == "*:8000 has 1 of 2 servers; the others get no traffic"
     assert texts["server"] == "web.1.8 is taken out of the routes while it fails its check"
+
+
+def test_a_release_that_failed_is_not_said_to_be_deployed():
+    found = diagnose_app(facts(state=state(halted="3 instances failed"), listeners=(EMPTY,)))
+    name = next(hop for hop in found.hops if hop.name == "name")
+    assert name.text == "shop/web is in release R1, which failed"
 
 
 def test_the_last_lines_of_a_log_are_part_of_the_walk():

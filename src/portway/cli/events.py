@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from portway.core.errors import RequestError
 from portway.core.events import Event
 
 _KIND_WIDTH = 22
+_WINDOW = "10m"
 
 
 @click.command("events")
@@ -39,9 +41,7 @@ _KIND_WIDTH = 22
     metavar="TIME",
     help='What went on around it: 14:25, "10m ago", 2026-11-21T14:25.',
 )
-@click.option(
-    "--window", default="10m", show_default=True, help="With --at: how long before and after."
-)
+@click.option("--window", help="With --at: how long before and after.  [default: 10m]")
 @click.option(
     "--port",
     "number",
@@ -55,7 +55,7 @@ def command(
     follow: bool,
     limit: int,
     at_text: str | None,
-    window: str,
+    window: str | None,
     number: int | None,
     as_json: bool,
 ) -> None:
@@ -68,12 +68,17 @@ def command(
             "--follow goes on with what happens now; --at and --port ask for the past.",
             hint="Leave one of them out.",
         )
+    if window is not None and (at_text is None or number is not None):
+        raise RequestError(
+            "--window is how long before and after the time that --at names.",
+            hint="Write --at TIME too, without --port.",
+        )
     if number is not None:
         say_port_history(number, at_text, limit=limit, as_json=as_json)
         return
     name = "" if everything else named_stack(stack)
     if at_text is not None:
-        _say_around(at_text, name, window=window, limit=limit, as_json=as_json)
+        _say_around(at_text, name, window=window or _WINDOW, limit=limit, as_json=as_json)
         return
     for event in _events(session.client(), name, limit=limit, follow=follow):
         if as_json:
@@ -104,10 +109,15 @@ def event_line(event: Event) -> str:
     """`2026-11-21 09:12:44  instance.started  httpd/web: message`."""
     at = datetime.fromtimestamp(event.at_ms / 1000, tz=UTC).astimezone()
     subject = event.instance_id or event.app_id
-    if subject.rpartition("/")[2] in event.message:
+    if _names(event.message, subject.rpartition("/")[2]):
         subject = event.stack
-    about = f"{subject}: " if subject and subject not in event.message else ""
+    about = f"{subject}: " if subject and not _names(event.message, subject) else ""
     return f"{at:%Y-%m-%d %H:%M:%S}  {event.kind.ljust(_KIND_WIDTH)}  {about}{event.message}"
+
+
+def _names(message: str, subject: str) -> bool:
+    """Whether it is there as a word of its own: the stack `h` is not named by "healthy"."""
+    return re.search(rf"(?<![\w-]){re.escape(subject)}(?![\w-])", message) is not None
 
 
 def _events(client: Client, stack: str, *, limit: int, follow: bool) -> Iterator[dict[str, Any]]:

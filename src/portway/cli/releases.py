@@ -14,6 +14,7 @@ from portway.cli.stacks import inferred_stack
 from portway.cli.tables import coloured, key_values, shortened, table
 from portway.cli.times import ago
 from portway.controller.views import ReleaseView
+from portway.core.errors import RequestError
 
 _DESCRIPTION_WIDTH = 50
 
@@ -40,19 +41,32 @@ def command(context: click.Context, stack: str | None, limit: int, as_json: bool
 
 
 @command.command("info")
-@click.argument("release", shell_complete=complete_release)
+@click.argument("release", required=False, shell_complete=complete_release)
 @stack_option
 @json_option
 @click.pass_context
-def info(context: click.Context, release: str, stack: str | None, as_json: bool) -> None:
-    """Show one release, what its deployments cost, and its manifest."""
+def info(context: click.Context, release: str | None, stack: str | None, as_json: bool) -> None:
+    """Show one release, what its deployments cost, and its manifest.
+
+    Without RELEASE: the active one.
+    """
     parent = context.parent.params.get("stack") if context.parent else None
     name = inferred_stack(stack or parent)
-    answer = session.client().ask("GET", f"/stacks/{segment(name)}/releases/{segment(release)}")
+    chosen = release or _shown_first(name)
+    answer = session.client().ask("GET", f"/stacks/{segment(name)}/releases/{segment(chosen)}")
     if as_json:
         session.say_json(answer)
         return
     session.say(info_lines(converted(answer, ReleaseView), now_ms=session.now_ms()))
+
+
+def _shown_first(stack: str) -> str:
+    """The active release; before there is one, the newest."""
+    answer = session.client().ask("GET", f"/stacks/{segment(stack)}/releases")
+    releases = converted(answer, tuple[ReleaseView, ...])
+    if not releases:
+        raise RequestError(f"{stack} has no releases yet.", hint="Make one with `portway deploy`.")
+    return next((one for one in releases if one.active), releases[0]).id
 
 
 def release_lines(releases: Sequence[ReleaseView], *, now_ms: int) -> list[str]:
@@ -63,13 +77,19 @@ def release_lines(releases: Sequence[ReleaseView], *, now_ms: int) -> list[str]:
         (
             one.id,
             ago(one.created_at_ms, now_ms=now_ms),
-            coloured("active") if one.active else "",
+            _status(one),
             ", ".join(one.apps),
             shortened(one.description, _DESCRIPTION_WIDTH),
         )
         for one in releases
     ]
     return table(("ID", "CREATED", "STATUS", "APPS", "DESCRIPTION"), rows)
+
+
+def _status(release: ReleaseView) -> str:
+    """What is worth a word: it is active, or how it ended badly."""
+    status = "active" if release.active else release.status
+    return coloured(status) if status not in {"done", ""} else ""
 
 
 def info_lines(release: ReleaseView, *, now_ms: int) -> list[str]:
@@ -79,7 +99,7 @@ def info_lines(release: ReleaseView, *, now_ms: int) -> list[str]:
             ("Id", release.id),
             ("Stack", release.stack),
             ("Created", ago(release.created_at_ms, now_ms=now_ms)),
-            ("Status", coloured("active") if release.active else "not active"),
+            ("Status", _status(release) or "not active"),
             ("Apps", ", ".join(release.apps)),
             ("Description", release.description or "(none)"),
             ("Manifest", release.manifest_name),

@@ -118,9 +118,16 @@ def status(context: click.Context, as_json: bool) -> None:
     session.say(status_lines(converted(answer, ServerView), now_ms=session.now_ms()))
 
 
+def _times(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def status_lines(view: ServerView, *, now_ms: int) -> list[str]:
     """Everything about the server."""
-    balancer = f"{view.balancer} (process {view.balancer_pid}, {view.balancer_reloads} reloads, {view.balancer_restarts} restarts)"
+    changes = (
+        f"{_times(view.balancer_reloads, 'reload')}, {_times(view.balancer_restarts, 'restart')}"
+    )
+    balancer = f"{view.balancer} (process {view.balancer_pid}, {changes})"
     return key_values(
         [
             ("Version", view.version),

@@ -50,5 +50,7 @@ def _left(end_ms: int, now_ms: int) -> str:
     seconds = max(0, -(-(end_ms - now_ms) // 1000))
     if seconds > 120:
         return elapsed(-(-seconds // 60) * 60_000)
+    if seconds <= 5:
+        return "a few seconds"
     unit = 10 if seconds > 20 else 5
     return f"{-(-seconds // unit) * unit} s"

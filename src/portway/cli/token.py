@@ -65,6 +65,8 @@ def revoke(name: str) -> None:
     with _told():
         _folder().revoke(name)
     session.say(f"{name} is revoked.")
+    if not _folder().names():
+        session.say("No token is left: over TCP nothing is let in until there is one again.")
 
 
 def _say_all(*, as_json: bool) -> None:

@@ -291,7 +291,7 @@ class PortwayOperations(
             release = known.promoting or ""
             states = world.of_stack(stack)
             mine = {
-                s.app_id: gone_back(s, "cancelled by the user", self._now_ms)
+                s.app_id: gone_back(s, "the user ended it", self._now_ms)
                 for s in states
                 if s in running or (release and s.deployment and s.deployment.release == release)
             }

@@ -436,6 +436,7 @@ def present_release(
         active=release.id == active,
         apps=tuple(app.name for app in release.apps),
         description=release.description,
+        status=release.receipts[-1].status if release.receipts else "",
         manifest_name=release.manifest_name,
         manifest=release.manifest if whole else "",
         receipts=tuple(replace(one, before={}) for one in release.receipts) if whole else (),

@@ -31,7 +31,10 @@ class ReleaseRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseView:
-    """One release. `active`: it is the one promoted last."""
+    """One release. `active`: it is the one promoted last.
+
+    `status`: how its last deployment ended: done, failed, cancelled, superseded; or running; "" before the first.
+    """
 
     id: str
     stack: str
@@ -39,6 +42,7 @@ class ReleaseView:
     active: bool
     apps: tuple[str, ...]
     description: str = ""
+    status: str = ""
     manifest_name: str = ""
     manifest: str = ""  # only in `release info`
     receipts: tuple[Receipt, ...] = ()  # of its deployments, oldest first; only in `release info`

@@ -100,7 +100,8 @@ def _name(facts: AppFacts) -> Iterable[Hop]:
         fix = f"`portway scale {name}=1 -a {facts.stack}` starts one"
         yield _broken("name", f"{name} is scaled to 0, so nothing of it runs", fix)
     else:
-        yield _ok("name", f"{state.app_id} is deployed, release {state.target.release}")
+        how = "in release {}, which failed" if state.halted else "deployed, release {}"
+        yield _ok("name", f"{state.app_id} is {how.format(state.target.release)}")
 
 
 def _deploy(facts: AppFacts) -> Iterable[Hop]:
@@ -108,7 +109,7 @@ def _deploy(facts: AppFacts) -> Iterable[Hop]:
     deployment = state.deployment
     if state.halted and not state.live:
         reason = _bare(state.halted).removeprefix(_HALTED)
-        fix = "mend it and `portway deploy` again; its last lines are below"
+        fix = "mend it and `portway deploy` again"
         yield _broken("deploy", f"{name} could not be deployed: {reason}", fix)
     elif facts.waiting_for and not _started(facts):
         other = facts.waiting_for.split()[3].rstrip(",")
@@ -245,9 +246,7 @@ def _nothing_runs(facts: AppFacts) -> Iterable[Hop]:
         text = f"{_short(last.instance_id)} ended: {_bare(last.reason)}"
         if count > 1:
             text = f"{facts.name} ends again and again, {count} times so far; the last, {text}"
-        yield _broken(
-            "server", text, "its last lines are below; mend it and `portway deploy` again"
-        )
+        yield _broken("server", text, "mend it and `portway deploy` again")
     elif facts.state.count:
         yield _held("server", f"no instance of {facts.name} runs yet", _LOOK)
 
@@ -262,9 +261,7 @@ def _state_hop(facts: AppFacts, shown: InstanceFacts) -> Hop:
         reason, _, fix = shown.start_failure.reason.partition("\n")
         return _broken("server", f"{short} cannot be started: {_bare(reason)}", _bare(fix))
     if shown.seen is not None and shown.seen.state is EngineState.EXITED:
-        return _broken(
-            "server", _ended(shown), "its last lines are below; it is replaced by itself"
-        )
+        return _broken("server", _ended(shown), "it is replaced by itself")
     if record.phase is Phase.PLANNED:
         return _held("server", f"{short} is about to be started", _LOOK)
     if record.phase is Phase.STARTED:
