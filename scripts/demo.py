@@ -252,13 +252,15 @@ def remove_stack(stack: str) -> bool:
 def stop_server() -> bool:
     """Stop the server unless it runs something else; whether it was stopped."""
     others = [stack["name"] for stack in ask("apps") or []]
+    home = (ask("server", "status") or {}).get("home")
     if others:
         print(f"The server goes on, for it runs {', '.join(others)}.")
         return False
     show_command("portway server stop")
-    return (
-        subprocess.run([PORTWAY, "server", "stop"], env=environment(), check=False).returncode == 0
-    )
+    done = subprocess.run([PORTWAY, "server", "stop"], env=environment(), check=False)
+    if done.returncode == 0:
+        print(f"What is left is portway's own home, {home}: its journal, its tokens and its log.")
+    return done.returncode == 0
 
 
 def remove_images() -> bool:

@@ -367,6 +367,7 @@ def test_run_prints_both_streams_and_ends_with_the_commands_exit_code(
 def test_a_run_without_an_exit_code_is_a_failure(run: Run, fake: FakeServer) -> None:
     fake.on("POST /stacks/httpd/apps/web/run", Lines([]))
     assert run("run", "-a", "httpd", "web", "true").code == 1
+    assert "Missing argument 'COMMAND...'" in run("run", "-a", "httpd", "web", "--").err
 
 
 def test_the_map_wraps_nothing_when_plain_and_shows_what_is_not_ready(

@@ -7,7 +7,7 @@ import sys
 import click
 
 from portway.cli import session
-from portway.cli.options import complete_instance, stack_option
+from portway.cli.options import command_argument, complete_instance, stack_option
 from portway.cli.stacks import inferred_stack
 
 
@@ -19,7 +19,7 @@ from portway.cli.stacks import inferred_stack
     "-T", "--no-tty", is_flag=True, help="No terminal inside, even when both ends are one."
 )
 @click.argument("instance", shell_complete=complete_instance)
-@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
+@command_argument
 def command(instance: str, argv: tuple[str, ...], stack: str | None, no_tty: bool) -> None:
     """Run COMMAND inside an INSTANCE (web.1.7, web.1, or web for any) and end with its exit code.
 

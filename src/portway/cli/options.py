@@ -52,6 +52,26 @@ complete_release = _names("/stacks/{stack}/releases", "id")
 complete_target = _names("/stacks/{stack}/certificates", "target")
 complete_variable = _names("/stacks/{stack}/environment", "")
 
+
+def _without_separator(
+    context: click.Context, parameter: click.Parameter, argv: tuple[str, ...]
+) -> tuple[str, ...]:
+    """`web -- ls -l` is `web ls -l`: who is used to other tools writes the separator."""
+    words = argv[1:] if argv[:1] == ("--",) else argv
+    if not words:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return words
+
+
+command_argument = click.argument(
+    "argv",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="COMMAND...",
+    callback=_without_separator,
+)
+
 _stack = click.option(
     "-a",
     "--app",

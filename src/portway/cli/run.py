@@ -6,7 +6,7 @@ import click
 
 from portway.cli import session
 from portway.cli.client import segment
-from portway.cli.options import complete_app, stack_option
+from portway.cli.options import command_argument, complete_app, stack_option
 from portway.cli.stacks import inferred_stack
 from portway.core.errors import WorldError
 
@@ -17,7 +17,7 @@ from portway.core.errors import WorldError
 @stack_option
 @click.option("--json", "as_json", is_flag=True, help="Print each line as the API's JSON.")
 @click.argument("app", shell_complete=complete_app)
-@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
+@command_argument
 def command(app: str, argv: tuple[str, ...], stack: str | None, as_json: bool) -> None:
     """Run COMMAND in a new instance of APP that gets no traffic, and end with its exit code. Ctrl-C stops it."""
     path = f"/stacks/{segment(inferred_stack(stack))}/apps/{segment(app)}/run"
