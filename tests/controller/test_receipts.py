@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from portway.controller.views import StrategyRequest
 from portway.core.errors import RequestError
 from portway.core.receipt import FailedRequests, Receipt
 from portway.core.request import ServedRequest
@@ -104,6 +105,19 @@ async def test_plain_tcp_has_no_latency_and_says_so() -> None:
         (app,) = (await the_receipt(portway, promotion.release)).apps
         assert app.p99_ms is None
         assert any("plain TCP" in sentence for sentence in app.unknown)
+
+
+async def test_the_time_a_step_was_observed_is_told_apart() -> None:
+    async with running_portway() as portway:
+        await portway.deploy("shop", WEB)
+        release = await portway.release("shop", TWO)
+        asked = StrategyRequest(strategy="blue-green", bake_s=60)
+        await portway.operations.promote("shop", release.id, strategy=asked)
+        await portway.settled("shop")
+        receipt = await the_receipt(portway, release.id)
+        (app,) = receipt.apps
+        assert 59_000 <= receipt.stages_ms["bake"] == app.stages_ms["bake"] <= 61_000
+        assert receipt.total_ms == receipt.ended_at_ms - receipt.started_at_ms  # type: ignore[operator]
 
 
 async def test_connections_that_drained_are_counted() -> None:

@@ -415,21 +415,16 @@ def test_one_of_several_that_is_taken_out_is_named_though_the_others_answer():
     assert texts["server"] == "web.1.8 is taken out of the routes while it fails its check"
 
 
-def test_a_release_that_failed_is_not_said_to_be_deployed():
-    found = diagnose_app(facts(state=state(halted="3 instances failed"), listeners=(EMPTY,)))
-    name = next(hop for hop in found.hops if hop.name == "name")
-    assert name.text == "shop/web is in release R1, which failed"
-
-
 def test_the_last_lines_of_a_log_are_part_of_the_walk():
     found = diagnose_app(facts(instance(last_lines=tuple(f"line {n}" for n in range(20)))))
     log = next(hop for hop in found.hops if hop.name == "log")
     assert log.text.splitlines() == [f"line {n}" for n in range(12, 20)]
 
 
-def test_the_lines_of_one_that_ended_are_those_kept_with_its_end():
+def test_a_failed_release_is_named_with_the_lines_kept_with_its_end():
     found = diagnose_app(BROKEN["the first deployment failed"][0])
     assert [hop.text for hop in found.hops if hop.name == "log"] == ["no database"]
+    assert found.hops[1].text == "shop/web is in release R1, which failed"
 
 
 def test_an_app_that_has_completed_is_well():

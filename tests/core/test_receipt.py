@@ -55,6 +55,13 @@ def test_what_happens_at_once_is_counted_once() -> None:
     assert spent == {"start": 600, "health": 300, "stop": 50, "other": 50}
 
 
+def test_a_bake_counts_while_nothing_else_happens_and_until_the_end() -> None:
+    spent = stage_times(
+        [record(1, 0, 200, 300)], started_at_ms=0, ended_at_ms=900, bakes=[(250, 600), (800, 2000)]
+    )
+    assert spent == {"start": 200, "health": 100, "bake": 400, "other": 200}
+
+
 def test_what_never_ended_lasts_until_the_end() -> None:
     assert stage_times([record(1, 0, 200)], started_at_ms=0, ended_at_ms=900) == {
         "start": 200,

@@ -88,7 +88,7 @@ class Receipts:
                 self._watch(state, deployment, is_whole=True)
             watched = self._by_app.get(state.app_id)
             if watched is not None:
-                watched.note(state)
+                watched.note(state, self._around.clock.now_ms())
         if batch.apps or batch.deleted_apps:
             self.look()
             self._end_those_over()
@@ -105,7 +105,7 @@ class Receipts:
                 started_at_ms=deployment.started_at_ms,
                 is_whole=is_whole,
             )
-        watched.note(state)
+        watched.note(state, self._around.clock.now_ms())
         specs = state.target.app.ports if state.target else ()
         watched.apps[state.app_id].has_listener = any(is_routed(spec) for spec in specs)
         self._by_app[state.app_id] = watched

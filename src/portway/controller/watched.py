@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from portway.core.instance import InstanceRecord
@@ -17,7 +17,7 @@ from portway.core.receipt import (
     took_part,
 )
 from portway.core.request import ServedRequest
-from portway.core.state import AppState
+from portway.core.state import AppState, DeploymentStatus
 from portway.core.traffic import Traffic
 
 NOT_WATCHED = "portway was restarted meanwhile: latencies and reasons are known only from then on"
@@ -40,6 +40,18 @@ class WatchedApp:
     aborted: int = 0
     streams: int = 0
     has_listener: bool = False
+    baking_since_ms: int | None = None
+    bakes: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # of its steps so far, from when to when
+
+    def note_baking(self, is_baking: bool, now_ms: int) -> None:
+        """Take in whether a step is being observed."""
+        if is_baking and self.baking_since_ms is None:
+            self.baking_since_ms = now_ms
+        elif not is_baking and self.baking_since_ms is not None:
+            self.bakes.append((self.baking_since_ms, now_ms))
+            self.baking_since_ms = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,9 +71,10 @@ class Watched:
     begun: bool = False
     tries: int = 0
 
-    def note(self, state: AppState) -> None:
+    def note(self, state: AppState, now_ms: int) -> None:
         """Take in what was decided about one of its Apps."""
         app = self.apps.setdefault(state.app_id, WatchedApp())
+        app.note_baking(_is_baking(state, self.deployment), now_ms)
         for record in state.instances:
             if took_part(record, started_at_ms=self.started_at_ms):
                 app.records[record.id] = record
@@ -90,7 +103,6 @@ class Watched:
     def receipt(self, after: Mapping[str, Traffic] | None) -> Receipt:
         """What it cost in the end."""
         ended_at_ms = self.ended_at_ms or self.started_at_ms
-        records = [r for app in self.apps.values() for r in app.records.values()]
         p99_ms, worst_ms = _latency(self.latencies)
         return Receipt(
             deployment=self.deployment,
@@ -98,7 +110,7 @@ class Watched:
             status=self._status(),
             started_at_ms=self.started_at_ms,
             ended_at_ms=ended_at_ms,
-            stages_ms=self._times(records, ended_at_ms),
+            stages_ms=self._times(self.apps.values(), ended_at_ms),
             unknown=() if self.is_whole else (NOT_WATCHED,),
             apps=tuple(
                 self._of_app(app_id, app, after, ended_at_ms)
@@ -113,8 +125,13 @@ class Watched:
         found = [app.status for app in self.apps.values()]
         return next((s for s in ("failed", "cancelled", "superseded") if s in found), "done")
 
-    def _times(self, records: Iterable[InstanceRecord], ended_at_ms: int) -> dict[str, int]:
-        return stage_times(records, started_at_ms=self.started_at_ms, ended_at_ms=ended_at_ms)
+    def _times(self, apps: Collection[WatchedApp], ended_at_ms: int) -> dict[str, int]:
+        return stage_times(
+            (record for app in apps for record in app.records.values()),
+            started_at_ms=self.started_at_ms,
+            ended_at_ms=ended_at_ms,
+            bakes=[bake for app in apps for bake in app.bakes],
+        )
 
     def _of_app(
         self, app_id: str, app: WatchedApp, after: Mapping[str, Traffic] | None, ended_at_ms: int
@@ -128,7 +145,7 @@ class Watched:
         return AppReceipt(
             app=app_id.rpartition("/")[2],
             status=app.status,
-            stages_ms=self._times(records, ended_at_ms),
+            stages_ms=self._times((app,), ended_at_ms),
             started=sum(1 for r in records if r.planned_at_ms >= self.started_at_ms),
             stopped=sum(1 for r in records if r.gone_at_ms is not None),
             requests=max(counted.requests, app.seen),
@@ -161,6 +178,16 @@ class Watched:
         if not app.latencies.count and counted.requests:
             sentences.append(NOT_HTTP if app.streams else NOT_TIMED)
         return tuple(sentences)
+
+
+def _is_baking(state: AppState, deployment: str) -> bool:
+    one = state.deployment
+    return (
+        one is not None
+        and one.id == deployment
+        and one.status is DeploymentStatus.RUNNING
+        and one.baking_since_ms is not None
+    )
 
 
 def _latency(latencies: Latencies) -> tuple[float | None, float | None]:

@@ -21,6 +21,7 @@ class Stage(StrEnum):
     HEALTH = "health"
     DRAIN = "drain"
     STOP = "stop"
+    BAKE = "bake"  # a step of a canary or blue-green is observed, or holds
     OTHER = "other"  # deciding, saving, waiting for another App
 
 
@@ -91,15 +92,20 @@ def put(receipts: Sequence[Receipt], receipt: Receipt) -> tuple[Receipt, ...]:
 
 
 def stage_times(
-    records: Iterable[InstanceRecord], *, started_at_ms: int, ended_at_ms: int
+    records: Iterable[InstanceRecord],
+    *,
+    started_at_ms: int,
+    ended_at_ms: int,
+    bakes: Iterable[tuple[int, int]] = (),
 ) -> dict[str, int]:
-    """Where the time between the two moments went; the parts add up to all of it."""
+    """Where the time between the two moments went; the parts add up to all of it. `bakes`: from when to when."""
+    spans = [span for record in records for span in _spans(record, ended_at_ms)]
+    spans += [(Stage.BAKE, begin, end) for begin, end in bakes]
     edges: list[tuple[int, int, Stage]] = [(ended_at_ms, 0, Stage.OTHER)]
-    for record in records:
-        for stage, begin, end in _spans(record, ended_at_ms):
-            begin, end = max(begin, started_at_ms), min(end, ended_at_ms)
-            if begin < end:
-                edges += [(begin, 1, stage), (end, -1, stage)]
+    for stage, begin, end in spans:
+        begin, end = max(begin, started_at_ms), min(end, ended_at_ms)
+        if begin < end:
+            edges += [(begin, 1, stage), (end, -1, stage)]
     busy = dict.fromkeys(Stage, 0)
     spent = dict.fromkeys(Stage, 0)
     since_ms = started_at_ms
