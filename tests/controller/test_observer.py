@@ -140,6 +140,37 @@ async def test_readiness_is_asked_for_besides_at_its_own_port(portway: Portway) 
     assert ready.is_proven
 
 
+async def test_what_is_checked_is_said_again_only_where_it_may_have_changed(
+    portway: Portway,
+) -> None:
+    await portway.deploy("shop", WEB)
+    observer = portway.controller.observer
+    observer.engine_is_stale = True
+    await observer.refresh(["shop/web"])
+    assert observer.new_probe_targets("shop/web") is None
+    (seen,) = portway.engine.world.instances.values()
+    seen.observed = replace(seen.observed, address="10.9.9.9")
+    observer.engine_is_stale = True
+    assert await observer.refresh(["shop/web"]) == {"shop/web"}
+    (target,) = (observer.new_probe_targets("shop/web") or {}).values()
+    assert target.address == "10.9.9.9"
+    assert observer.new_probe_targets("shop/web") is None
+    portway.controller.world.instances = None
+    assert observer.new_probe_targets("shop/web") is None
+
+
+async def test_of_an_app_that_is_forgotten_nothing_is_checked(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    observer = portway.controller.observer
+    assert observer._probed.keys() == {"shop/web"}
+    await portway.operations.delete_stack("shop")
+    await portway.idle(1)
+    assert observer.new_probe_targets("shop/web") == {}
+    observer.engine_is_stale = True
+    await observer.refresh([])
+    assert observer._probed == {}
+
+
 async def test_only_what_runs_and_stays_is_checked(portway: Portway) -> None:
     await portway.deploy("shop", WEB)
     targets = portway.controller.observer.probe_targets

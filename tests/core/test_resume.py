@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from portway.core.app import App
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 from portway.core.resume import resumed
-from portway.core.state import AppState, Deployment, DeploymentStatus, Failure
+from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
 
 NOW_MS = 1_000_000
 HOUR_MS = 3_600_000
@@ -57,3 +58,13 @@ def test_what_lies_in_the_past_stays_as_it_is() -> None:
     done = replace(before.deployment, status=DeploymentStatus.DONE)
     before = replace(before, deployment=done)
     assert resumed(before, NOW_MS) == before
+
+
+def test_the_target_is_the_very_value_among_the_revisions_where_it_is_the_same() -> None:
+    kept = Revision(id="R", release="R", app=App(id="shop/web"))
+    read_apart = replace(kept)
+    at_rest = AppState(app_id="shop/web", target=read_apart, revisions={"R": kept})
+    assert resumed(at_rest, NOW_MS).target is kept
+    changed = replace(kept, app=App(id="shop/web", image="other"))
+    assert resumed(replace(at_rest, target=changed), NOW_MS).target is changed
+    assert resumed(replace(at_rest, revisions={}), NOW_MS).target is read_apart

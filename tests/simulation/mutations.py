@@ -87,10 +87,10 @@ def leases_forgotten_by_a_restart() -> list[Patch]:
 def route_before_healthy() -> list[Patch]:
     endpoint = routing._endpoint
 
-    def early(state: AppState, record: InstanceRecord, seen: Any, key: Any) -> Endpoint | None:
+    def early(record: InstanceRecord, seen: Any, spec: Any) -> Endpoint | None:
         if record.phase is Phase.STARTED:
             record = replace(record, phase=Phase.READY, ready_at_ms=1)
-        return endpoint(state, record, seen, key)
+        return endpoint(record, seen, spec)
 
     return [(routing, "_endpoint", early)]
 

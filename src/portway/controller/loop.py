@@ -283,8 +283,9 @@ class Controller:
         self.touch(*await self.observer.refresh(self._ripe()))
         self.receipts.look()
         for app_id in self._ripe():
-            if self.world.seen(app_id) is not None:
-                self.prober.sync(app_id, self.observer.probe_targets(app_id))
+            targets = self.observer.new_probe_targets(app_id)
+            if targets is not None:
+                self.prober.sync(app_id, targets)
 
     async def _step_guarded(self, app_id: str) -> None:
         try:
@@ -312,7 +313,8 @@ class Controller:
         await self.observer.fetch_last_words(state)
         self.metrics.event_planned(app_id)
         plan = self._plan(state)
-        if plan.state != state or plan.events:
+        changed = plan.state is not state and plan.state != state
+        if changed or plan.events:
             try:
                 await self._save_plan(plan)
             except BaseException:
@@ -326,7 +328,7 @@ class Controller:
         if plan.wake_at_ms is not None:
             self._wakes[app_id] = plan.wake_at_ms
         self.rest.note(app_id, plan, settled=not self._is_unsettled(plan.state))
-        if plan.state != state or self._is_unsettled(plan.state):
+        if changed or self._is_unsettled(plan.state):
             self.touch(*(s.app_id for s in self._dependents(plan.state)))
             await self.settle(state.app_id.rpartition("/")[0])
         await self._note_blocked(app_id, plan)

@@ -6,7 +6,7 @@ import asyncio
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import cast
+from typing import TypeVar, cast
 
 import structlog
 
@@ -30,6 +30,8 @@ from portway.core.state import AppState
 from portway.engines.base import InstanceEngine
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 LAST_WORDS_LINES = 8
 LAST_WORDS_TIMEOUT_S = 2.0
@@ -62,6 +64,8 @@ class Observer:
         self._served_at_ms = 0
         # By instance: look into it again after so many failures, or when its check says something else.
         self._explained: dict[str, tuple[int, str]] = {}
+        # By App: what its probes were last made of.
+        self._probed: dict[str, tuple[AppState, Mapping[str, ObservedInstance]]] = {}
         self.engine_is_stale = True
         self.served_is_stale = True
         self.unread: set[str] = set()  # Apps whose routes were changed after the balancer was read
@@ -82,8 +86,8 @@ class Observer:
             changed |= await self._refresh_engine()
         self.engine_is_stale |= self._world.instances is None or bool(self._world.doubted)
         age_ms = self._clock.now_ms() - self._served_at_ms
-        draining = age_ms > SERVED_AGE_MS_MAX and any(map(self._drains, app_ids))
-        if self.served_is_stale or draining:
+        is_old = age_ms > SERVED_AGE_MS_MAX
+        if self.served_is_stale or (is_old and any(map(self._drains, app_ids))):
             self.served_is_stale = False
             self.unread = set()
             changed |= await self.refresh_served()
@@ -101,11 +105,13 @@ class Observer:
             self._metrics.failed("engine")
             return set(self._world.apps) if before is not None else set()
         self._world.problems.pop("engine", None)
+        for app_id in self._probed.keys() - self._world.apps.keys():
+            del self._probed[app_id]
         views = tuple(
             NodeView(name=n.name, address=n.address, available=n.available) for n in nodes
         )
         found = _by_app(seen)
-        changed = self._doubt(found) | _differences(before, found)
+        changed = _differences(before, found) | self._doubt(found)
         if views != self._world.nodes:
             self._world.nodes = views
             changed |= set(self._world.apps)
@@ -233,6 +239,19 @@ class Observer:
             log.info("last_words_unreadable", instance=instance_id, error=str(error))
         return "\n".join(lines[-LAST_WORDS_LINES:])
 
+    def new_probe_targets(self, app_id: str) -> dict[str, ProbeTarget] | None:
+        """What to probe of the App from now on; None where it cannot be told, or stays what it is."""
+        state, seen = self._world.apps.get(app_id), self._world.seen(app_id)
+        if seen is None:
+            return None
+        if state is None:
+            return {}
+        before = self._probed.get(app_id)
+        if before is not None and before[0] is state and before[1] is seen:
+            return None
+        self._probed[app_id] = (state, seen)
+        return self.probe_targets(app_id)
+
     def probe_targets(self, app_id: str) -> dict[str, ProbeTarget]:
         """The checks of the App's running instances that may become or stay healthy, by key."""
         targets: dict[str, ProbeTarget] = {}
@@ -312,7 +331,15 @@ def _by_app(seen: tuple[ObservedInstance, ...]) -> dict[str, dict[str, ObservedI
     return found
 
 
-def _differences(before: Mapping[str, object] | None, after: Mapping[str, object]) -> set[str]:
+def _differences(before: Mapping[str, T] | None, after: dict[str, T]) -> set[str]:
+    """What is not as it was. What is, becomes the very value it was: to see that costs nothing from then on."""
     if before is None:
         return set(after)
-    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    changed = before.keys() - after.keys()
+    for key, value in after.items():
+        known = before.get(key)
+        if known is not None and known == value:
+            after[key] = known
+        else:
+            changed.add(key)
+    return changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portway.core.instance import InstanceRecord, Phase
-from portway.core.state import AppState, Deployment, DeploymentStatus
+from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
 
 
 def resumed(state: AppState, now_ms: int) -> AppState:
@@ -16,10 +16,17 @@ def resumed(state: AppState, now_ms: int) -> AppState:
     """
     return replace(
         state,
+        target=_shared(state),
         deployment=_deployment(state.deployment, now_ms) if state.deployment else None,
         failures=tuple(replace(f, at_ms=min(f.at_ms, now_ms)) for f in state.failures),
         instances=tuple(_record(record, now_ms) for record in state.instances),
     )
+
+
+def _shared(state: AppState) -> Revision | None:
+    """The target as the very value among the revisions, where it is the same: to compare the two costs nothing."""
+    known = state.revisions.get(state.target.id) if state.target else None
+    return known if known == state.target else state.target
 
 
 def _deployment(deployment: Deployment, now_ms: int) -> Deployment:

@@ -77,7 +77,8 @@ def _routed_ids(draft: Draft) -> dict[str, bool] | None:
     if not draft.routes:
         return None
     served = draft.observed.served or {}
-    here: dict[str, list[bool]] = {}
+    confirmed: set[str] = set()
+    missed: set[str] = set()
     for route in draft.routes:
         have = served.get(route.key)
         ready = {
@@ -85,9 +86,10 @@ def _routed_ids(draft: Draft) -> dict[str, bool] | None:
             for e in (have.endpoints if have else ())
             if e.state is EndpointState.READY
         }
-        for endpoint in route.endpoints:
-            here.setdefault(endpoint.instance_id, []).append(endpoint.instance_id in ready)
-    return {instance: all(found) for instance, found in here.items() if any(found)}
+        meant = {e.instance_id for e in route.endpoints}
+        confirmed |= meant & ready
+        missed |= meant - ready
+    return {instance_id: instance_id not in missed for instance_id in confirmed}
 
 
 def plan_rollout(draft: Draft) -> None:

@@ -149,11 +149,13 @@ def _candidates(state: AppState, observed: Observed) -> list[_Candidate]:
 def _endpoints(
     state: AppState, candidates: list[_Candidate], key: RouteKey, slot: int | None
 ) -> tuple[Endpoint, ...]:
+    specs = {name: _spec_behind(key, it.app, state) for name, it in state.revisions.items()}
     endpoints: list[Endpoint] = []
     for record, seen, stands_by in candidates:
-        if slot not in (None, record.identity.slot):
+        spec = specs.get(record.identity.revision)
+        if spec is None or slot not in (None, record.identity.slot):
             continue
-        endpoint = _endpoint(state, record, seen, key)
+        endpoint = _endpoint(record, seen, spec)
         if endpoint is not None and stands_by:
             endpoint = replace(endpoint, state=EndpointState.DRAINING)
         if endpoint is not None:
@@ -215,12 +217,18 @@ def is_unready(observed: Observed, instance_id: str) -> bool:
     return readiness is not None and readiness.status is HealthStatus.FAILING
 
 
-def _endpoint(
-    state: AppState, record: InstanceRecord, seen: ObservedInstance, key: RouteKey
-) -> Endpoint | None:
+def _spec_behind(key: RouteKey, app: App, state: AppState) -> PortSpec | None:
+    """The port of a revision that a listener leads to."""
+    for spec in filter(is_routed, app.ports):
+        if _has_listener(spec, key, state.service_ports):
+            return spec
+    return None
+
+
+def _endpoint(record: InstanceRecord, seen: ObservedInstance, spec: PortSpec) -> Endpoint | None:
     if record.phase not in (Phase.READY, Phase.DRAINING) or record.ready_at_ms is None:
         return None
-    port_number = _port_number(state, record, seen, key)
+    port_number = _number_of(record, spec, reaches_container=seen.reaches_container)
     if port_number is None or not seen.address:
         return None
     return Endpoint(
@@ -229,18 +237,6 @@ def _endpoint(
         port_number=port_number,
         state=EndpointState.READY if record.phase is Phase.READY else EndpointState.DRAINING,
     )
-
-
-def _port_number(
-    state: AppState, record: InstanceRecord, seen: ObservedInstance, key: RouteKey
-) -> int | None:
-    revision = state.revisions.get(record.identity.revision)
-    if revision is None:
-        return None
-    for spec in filter(is_routed, revision.app.ports):
-        if _has_listener(spec, key, state.service_ports):
-            return _number_of(record, spec, reaches_container=seen.reaches_container)
-    return None
 
 
 def _number_of(record: InstanceRecord, spec: PortSpec, *, reaches_container: bool) -> int | None:
