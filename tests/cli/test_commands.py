@@ -423,6 +423,10 @@ def test_the_plan_shows_every_port_and_why(run: Run, fake: FakeServer, workdir: 
         "\n"
         "httpd: 1 to create, 1 unchanged. Nothing has been done.\n"
     )
+    fake.on(
+        "POST /stacks/httpd/plan", {"stack": "httpd", "changes": [same], "refused": "it is paused"}
+    )
+    assert "A deploy would be refused now: it is paused\n" in run("plan", "-a", "httpd").out
 
 
 def test_the_version_is_told_with_and_without_a_server(run: Run, fake: FakeServer) -> None:

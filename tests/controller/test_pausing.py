@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portway.controller.views import StrategyRequest
+from portway.controller.views import ReleaseRequest, StrategyRequest
 from portway.core.state import DeploymentStatus
 from tests.controller.inprocess import Portway
 from tests.controller.test_operations import refused
@@ -101,6 +101,8 @@ async def test_what_cannot_be_paused_or_resumed_is_refused(portway: Portway) -> 
     assert "shpo" in await refused(portway.operations.pause("shpo"), 404)
     await begin(portway, None)
     assert "is not paused" in await refused(portway.operations.resume("shop"), 409)
+    plan = await portway.operations.plan("shop", ReleaseRequest(manifest=web("web:3")))
+    assert plan.refused.startswith("another deployment of shop is under way")
     await portway.operations.pause("shop")
     assert "paused already" in await refused(portway.operations.pause("shop"), 409)
     message = await refused(portway.promote("shop", web("web:3")), 409)

@@ -60,6 +60,8 @@ def plan_lines(plan: PlanView) -> list[str]:
     lines: list[str] = []
     for change in plan.changes:
         lines += [*_change_lines(change), ""]
+    if plan.refused:
+        lines += [f"A deploy would be refused now: {plan.refused}", ""]
     return [*lines, _sum(plan)]
 
 

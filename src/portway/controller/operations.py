@@ -133,7 +133,9 @@ class PortwayOperations(
         manifest = parse_request(self.controller.world, stack, request)
         self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         await self._check_ports(stack, manifest.apps)
-        return await plan_release(self.controller, stack, manifest, request)
+        view = await plan_release(self.controller, stack, manifest, request)
+        known = self.controller.world.stacks.get(stack)
+        return replace(view, refused=str(known and self._second_deployment(known) or ""))
 
     async def create_release(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
@@ -236,23 +238,34 @@ class PortwayOperations(
         )
 
     def _refuse_second_deployment(self, stack: Stack, *, instead: str = "") -> None:
+        if refusal := self._second_deployment(stack, instead=instead):
+            raise refusal
+
+    def _second_deployment(self, stack: Stack, *, instead: str = "") -> RequestError | None:
+        """Why the stack cannot be deployed now, if so."""
+        name = stack.name
+        then = f" Then `portway promote {instead} -a {name}` deploys this one." if instead else ""
         if stack.deleting:
-            raise RequestError(f"{stack.name} is being deleted", http_status=409)
-        if stack.promoting is not None:
-            if any(is_paused(s) for s in self.controller.world.of_stack(stack.name)):
-                raise RequestError(
-                    f"the deployment of {stack.name} is paused: release {stack.promoting}",
-                    hint=f"Go on with `portway resume -a {stack.name}`, or go back with "
-                    f"`portway abort -a {stack.name}`.",
-                    http_status=409,
-                )
-            then = f" Then `portway promote {instead} -a {stack.name}` deploys this one."
-            raise RequestError(
-                f"another deployment of {stack.name} is under way: release {stack.promoting}",
-                hint=f"Wait for it to end (`portway events -f -a {stack.name}`), or stop it with "
-                f"`portway cancel -a {stack.name}`.{then if instead else ''}",
+            return RequestError(
+                f"{name} is being deleted",
+                hint="Wait until it is gone (`portway apps`), then deploy it again.",
                 http_status=409,
             )
+        if stack.promoting is None:
+            return None
+        if any(is_paused(s) for s in self.controller.world.of_stack(name)):
+            return RequestError(
+                f"the deployment of {name} is paused: release {stack.promoting}",
+                hint=f"Go on with `portway resume -a {name}`, or go back with "
+                f"`portway abort -a {name}`.{then}",
+                http_status=409,
+            )
+        return RequestError(
+            f"another deployment of {name} is under way: release {stack.promoting}",
+            hint=f"Wait for it to end (`portway events -f -a {name}`), or stop it with "
+            f"`portway cancel -a {name}`.{then}",
+            http_status=409,
+        )
 
     async def rollback(
         self, stack: str, *, to: str = "", strategy: StrategyRequest | None = None

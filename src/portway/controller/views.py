@@ -224,11 +224,12 @@ class PlanChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """What a deploy would do; nothing has been done."""
+    """What a deploy would do; nothing has been done. `refused`: why it would be refused at this moment."""
 
     stack: str
     changes: tuple[PlanChange, ...]
     warnings: tuple[str, ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
