@@ -68,6 +68,22 @@ def test_what_is_saved_is_known_with_its_next_version() -> None:
     assert (made.certificates_of("shop"), made.certificates_of("sho")) == (("c",), ())
     made.remember(Batch(deleted_stacks=("shop",), deleted_certificates=("c",)))
     assert (made.stacks, made.certificates) == ({}, {})
+    assert made.certificates_for("shop/web") == {}
+
+
+def test_the_certificates_of_a_listener_are_those_of_its_app_by_name() -> None:
+    targets = {"b": "shop/web:443", "a": "shop/web:443", "c": "shop/web:8443", "d": "shop/api:443"}
+    certificates = tuple(
+        Certificate(name=n, target=t, pem="", domains=(), expires_at_ms=0, fingerprint="")
+        for n, t in targets.items()
+    )
+    made = World()
+    made.restore(Snapshot(home_id="h", stacks=(), apps=(), certificates=certificates, cooling=()))
+    assert made.certificates_for("shop/web") == {443: ("a", "b"), 8443: ("c",)}
+    made.remember(Batch(deleted_certificates=("a",)))
+    assert made.certificates_for("shop/web") == {443: ("b",), 8443: ("c",)}
+    assert made.certificates_for("shop/api") == {443: ("d",)}
+    assert made.certificates_for("other/web") == {}
 
 
 def test_the_load_of_each_node_is_what_lives_there() -> None:

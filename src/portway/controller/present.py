@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,15 +39,22 @@ def present_stack(world: World, name: str, *, now_ms: int) -> StackView:
     """One stack with its Apps."""
     stack = world.stacks[name]
     apps = tuple(present_app(world, state, now_ms=now_ms) for state in world.of_stack(name))
-    urls = [r.url for r in present_map(world, name, "") if r.exposure == Exposure.PUBLIC and r.url]
     return StackView(
         name=name,
         status=_stack_status(world, name, apps),
         release=stack.active_release or "",
         created_at_ms=stack.created_at_ms,
         apps=apps,
-        urls=tuple(urls),
+        urls=tuple(_public_urls(world, name)),
     )
+
+
+def _public_urls(world: World, name: str) -> Iterator[str]:
+    for state in world.of_stack(name):
+        for spec in state.target.app.ports if state.target else ():
+            if spec.exposure is Exposure.PUBLIC and is_routed(spec):
+                for key, _ in route_keys(spec, state.service_ports):
+                    yield _url(spec, key, "", tls=_is_tls(world, state, spec, key))
 
 
 def _stack_status(world: World, name: str, apps: tuple[AppView, ...]) -> str:
@@ -316,14 +323,14 @@ def present_map(world: World, stack: str, public_address: str) -> tuple[MapRoute
 def _map_routes(
     world: World, state: AppState, spec: PortSpec, public_address: str
 ) -> list[MapRoute]:
-    certificates = world.certificates_for(state.app_id)
+    by_slot = sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial))
     routes: list[MapRoute] = []
     for key, slot in route_keys(spec, state.service_ports):
-        wants_tls = spec.listener.protocol in (ListenerProtocol.HTTPS, ListenerProtocol.TLS)
-        tls = wants_tls or bool(certificates.get(key.service_port))
+        tls = _is_tls(world, state, spec, key)
+        served = _served(world, state.app_id, key)
         endpoints = tuple(
-            _map_endpoint(world, state, spec, record, key)
-            for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial))
+            _map_endpoint(world, state, spec, record, served.get(record.id))
+            for record in by_slot
             if slot in (None, record.identity.slot)
         )
         routes.append(
@@ -344,6 +351,11 @@ def _map_routes(
     return routes
 
 
+def _is_tls(world: World, state: AppState, spec: PortSpec, key: RouteKey) -> bool:
+    wants_tls = spec.listener.protocol in (ListenerProtocol.HTTPS, ListenerProtocol.TLS)
+    return wants_tls or bool(world.certificates_for(state.app_id).get(key.service_port))
+
+
 def _url(spec: PortSpec, key: RouteKey, public_address: str, *, tls: bool) -> str:
     """How a person on this machine reaches a listener."""
     address = normal_address((key.address or public_address).split(",")[0] or "")
@@ -357,12 +369,15 @@ def _url(spec: PortSpec, key: RouteKey, public_address: str, *, tls: bool) -> st
 
 
 def _map_endpoint(
-    world: World, state: AppState, spec: PortSpec, record: InstanceRecord, key: RouteKey
+    world: World,
+    state: AppState,
+    spec: PortSpec,
+    record: InstanceRecord,
+    served: ServedEndpoint | None,
 ) -> MapEndpoint | None:
     lease = next((x for x in record.identity.leases if x.port_name == spec.name), None)
     if lease is None:
         return None
-    served = _served(world, state.app_id, key, record.id)
     return MapEndpoint(
         instance=short_id(record.id),
         slot_name=f"{state.app_id.rpartition('/')[2]}.{record.identity.slot}",
@@ -376,10 +391,10 @@ def _map_endpoint(
     )
 
 
-def _served(world: World, app_id: str, key: RouteKey, instance_id: str) -> ServedEndpoint | None:
+def _served(world: World, app_id: str, key: RouteKey) -> dict[str, ServedEndpoint]:
+    """What the balancer has behind a listener, by instance."""
     route = (world.served_by(app_id) or {}).get(key)
-    endpoints = route.endpoints if route else ()
-    return next((e for e in endpoints if e.instance_id == instance_id), None)
+    return {endpoint.instance_id: endpoint for endpoint in route.endpoints} if route else {}
 
 
 def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint | None) -> str:

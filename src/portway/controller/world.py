@@ -46,6 +46,9 @@ class World:
     problems: dict[str, str] = field(default_factory=dict)  # what ails portway itself, by part
     names: dict[str, set[str]] = field(default_factory=dict)  # the ids in `apps` by stack
     load: dict[str, int] = field(default_factory=dict)  # live instances by node
+    bound: dict[str, dict[int, tuple[str, ...]]] = field(
+        default_factory=dict
+    )  # names in `certificates` by App, then listener
     one_offs: set[str] = field(default_factory=set)  # the one-off instances a caller waits for
 
     def of_stack(self, stack: str) -> tuple[AppState, ...]:
@@ -64,12 +67,15 @@ class World:
             self.stacks.pop(stack, None)
         for name in batch.deleted_certificates:
             self.certificates.pop(name, None)
+        if batch.certificates or batch.deleted_certificates:
+            self.bound = _by_listener(self.certificates.values())
 
     def restore(self, snapshot: Snapshot) -> None:
         """Everything that was stored."""
         self.home_id = snapshot.home_id
         self.stacks = {stack.name: stack for stack in snapshot.stacks}
         self.certificates = {c.name: c for c in snapshot.certificates}
+        self.bound = _by_listener(snapshot.certificates)
         for state in snapshot.apps:
             self._put(state)
 
@@ -129,14 +135,9 @@ class World:
         """The App's routes as last read back; None while the balancer cannot be read."""
         return None if self.served is None else self.served.get(app_id, {})
 
-    def certificates_for(self, app_id: str) -> dict[int, tuple[str, ...]]:
+    def certificates_for(self, app_id: str) -> Mapping[int, tuple[str, ...]]:
         """Names of the App's certificates by listener port."""
-        found: dict[int, list[str]] = {}
-        for certificate in self.certificates.values():
-            owner, _, service_port = certificate.target.rpartition(":")
-            if owner == app_id:
-                found.setdefault(int(service_port), []).append(certificate.name)
-        return {number: tuple(sorted(names)) for number, names in found.items()}
+        return self.bound.get(app_id, {})
 
     def listeners_by_number(self) -> dict[tuple[Protocol, int], Holder]:
         """The listeners that Apps ask for by number, and which App it is."""
@@ -153,6 +154,15 @@ class World:
         state = self.apps.get(app_of(instance_id))
         records = state.instances if state else ()
         return next((r for r in records if r.id == instance_id), None)
+
+
+def _by_listener(certificates: Iterable[Certificate]) -> dict[str, dict[int, tuple[str, ...]]]:
+    found: dict[str, dict[int, tuple[str, ...]]] = {}
+    for certificate in sorted(certificates, key=lambda c: c.name):
+        owner, _, service_port = certificate.target.rpartition(":")
+        of_app = found.setdefault(owner, {})
+        of_app[int(service_port)] = (*of_app.get(int(service_port), ()), certificate.name)
+    return found
 
 
 def app_of(instance_id: str) -> str:
