@@ -35,8 +35,10 @@ def until(what: Callable[[], Any], *, deadline_s: float = DEADLINE_S, why: str =
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on, outside the kernel's ephemeral range."""
-    for number in range(21000 + os.getpid() % 4000, 29000):
+    """A TCP port nobody listens on, outside the kernel's ephemeral range; workers beside each other have their own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first = 21000 + 4000 * (worker % 2)
+    for number in range(first + os.getpid() % 1000, first + 4000):
         if number in _given:
             continue
         with socket.socket() as test:

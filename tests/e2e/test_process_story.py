@@ -190,7 +190,7 @@ def test_a_process_that_ignores_its_port_is_told_where_it_listens(site: Site):
         more="    healthcheck: {start_period: 2s, interval: 1s, retries: 1}\n",
     )
     said = site.machine.refused("deploy", code=FAILED)
-    assert f"web listens on 127.0.0.1:{other}: make it listen on $PORT (" in said
+    assert f"web listens on 127.0.0.1:{other}; make it listen on $PORT (" in said
     assert get(site.url) == "v0"
 
 

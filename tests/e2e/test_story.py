@@ -55,8 +55,9 @@ def test_a_project_is_deployed_shown_scaled_and_removed(machine: Machine, image:
 def test_instance_ports_are_published_on_the_loopback_address_only(machine: Machine, image: str):
     web(machine, image, free_port(), "hello")
     machine.ok("deploy")
+    ours = f"name=portway-{(machine.home / 'home-id').read_text().strip()}-"
     listed = subprocess.run(
-        ["docker", "ps", "--filter", "label=portway.stack=shop", "--format", "{{.Ports}}"],
+        ["docker", "ps", "--filter", ours, "--format", "{{.Ports}}"],
         capture_output=True,
         text=True,
         check=True,
