@@ -136,6 +136,15 @@ def test_cancel_waits_until_nothing_moves(run: Run, fake: FakeServer) -> None:
     )
 
 
+def test_cancel_of_a_first_deployment_says_what_takes_away_what_it_started(
+    run: Run, fake: FakeServer
+) -> None:
+    fake.on("POST /stacks/httpd/cancel", views.promotion(release=""))
+    said = run("cancel", "-a", "httpd", "--no-wait").out
+    assert "nothing ran before it, so nothing more is started." in said
+    assert "`portway apps delete httpd` takes away what it had started." in said
+
+
 def test_releases_are_listed_newest_first_with_the_active_one_marked(
     run: Run, fake: FakeServer
 ) -> None:

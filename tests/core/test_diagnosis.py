@@ -424,7 +424,7 @@ def test_the_last_lines_of_a_log_are_part_of_the_walk():
 def test_a_failed_release_is_named_with_the_lines_kept_with_its_end():
     found = diagnose_app(BROKEN["the first deployment failed"][0])
     assert [hop.text for hop in found.hops if hop.name == "log"] == ["no database"]
-    assert found.hops[1].text == "shop/web is in release R1, which failed"
+    assert found.hops[1].text == "shop/web is in release R1, whose deployment did not end well"
 
 
 def test_an_app_that_has_completed_is_well():

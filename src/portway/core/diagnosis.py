@@ -100,7 +100,11 @@ def _name(facts: AppFacts) -> Iterable[Hop]:
         fix = f"`portway scale {name}=1 -a {facts.stack}` starts one"
         yield _broken("name", f"{name} is scaled to 0, so nothing of it runs", fix)
     else:
-        how = "in release {}, which failed" if state.halted else "deployed, release {}"
+        how = (
+            "in release {}, whose deployment did not end well"
+            if state.halted
+            else "deployed, release {}"
+        )
         yield _ok("name", f"{state.app_id} is {how.format(state.target.release)}")
 
 
@@ -108,7 +112,7 @@ def _deploy(facts: AppFacts) -> Iterable[Hop]:
     state, name = facts.state, facts.name
     deployment = state.deployment
     if state.halted and not state.live:
-        reason = _bare(state.halted).removeprefix(_HALTED)
+        reason = _bare(state.halted).removeprefix(_HALTED).removeprefix(_NOT_STARTED)
         fix = "mend it and `portway deploy` again"
         yield _broken("deploy", f"{name} could not be deployed: {reason}", fix)
     elif facts.waiting_for and not _started(facts):
@@ -138,6 +142,7 @@ def _under_way(facts: AppFacts, *, is_paused: bool) -> Iterable[Hop]:
 
 
 _HALTED = "the first deployment failed, so nothing more is started: "
+_NOT_STARTED = "not started: "
 
 
 def _blocked(facts: AppFacts, reason: str) -> Hop:
