@@ -74,6 +74,8 @@ class Executor:
 
     def underway(self, state: AppState) -> frozenset[str]:
         """The App's instances that something is being done about at this moment."""
+        if not self._running:
+            return frozenset()
         return frozenset(r.id for r in state.live if f"instance {r.id}" in self._running)
 
     def perform(self, actions: Sequence[Action]) -> None:

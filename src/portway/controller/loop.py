@@ -394,6 +394,8 @@ class Controller:
 
     def _adopted(self, state: AppState, plan: Plan) -> list[Lease]:
         """The ports of instances found running without a record: in use, and rightly so."""
+        if plan.state is state:
+            return []
         known = {record.id for record in state.instances}
         seen = self.world.seen(state.app_id) or {}
         return [

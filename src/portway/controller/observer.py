@@ -189,9 +189,12 @@ class Observer:
     async def fetch_last_words(self, state: AppState) -> None:
         """The last log lines of instances that ended or never became healthy, before they are removed."""
         seen = self._world.seen(state.app_id) or {}
-        staying = [(r, seen[r.id]) for r in state.live if r.phase < Phase.DRAINING and r.id in seen]
+        staying = [r for r in state.instances if r.phase < Phase.DRAINING]
         troubled = [
-            (r, i) for r, i in staying if r.phase < Phase.READY or i.state is EngineState.EXITED
+            (record, instance)
+            for record in staying
+            if (instance := seen.get(record.id)) is not None
+            and (record.phase < Phase.READY or instance.state is EngineState.EXITED)
         ]
         if not troubled:
             return

@@ -42,13 +42,15 @@ def reconcile(
         draft.wake_at(now_ms + 1000)
         return draft.plan()
     _keep_revisions(draft)
+    before = draft.state
     note_what_happened(draft)
     _assign_listeners(draft)
     judge_deployment(draft)
     plan_instances(draft)
     _retire(draft)
     judge_deployment(draft)
-    _keep_revisions(draft)
+    if draft.state is not before:
+        _keep_revisions(draft)
     _act(draft)
     return draft.plan()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from portway.core.app import StrategyKind
 from portway.core.capacity import Capacity, capacity, replaces_in_place, two_sets
@@ -14,7 +13,7 @@ from portway.core.lifecycle import has_completed
 from portway.core.routes import EndpointState
 from portway.core.routing import is_failing, is_unready
 from portway.core.starting import may_start, start_instances
-from portway.core.strategy import is_stepwise
+from portway.core.strategy import has_room, is_stepwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +46,9 @@ def take_census(draft: Draft) -> Census:
     active = [r for r in draft.live if r.phase < Phase.DRAINING]
     fresh = [r for r in active if r.identity.revision == target_id]
     stale = [r for r in active if r.identity.revision != target_id]
-    failing = frozenset(r.id for r in active if is_failing(draft.observed, r.id))
-    unready = frozenset(r.id for r in active if is_unready(draft.observed, r.id))
+    ids = [r.id for r in active]
+    failing = frozenset([i for i in ids if is_failing(draft.observed, i)])
+    unready = frozenset([i for i in ids if is_unready(draft.observed, i)])
     routed = _routed_ids(draft)
     serving = {r.id for r in active if r.phase is Phase.READY} - failing - unready
     if routed is not None:
@@ -104,9 +104,9 @@ def bounds_of(draft: Draft, count: int) -> Capacity:
     """The App's minimum and maximum; a blue-green has room for both sets whatever the manifest says."""
     if draft.app is None:
         return Capacity(minimum_healthy=0, maximum_live=0)
-    available = (node for node in draft.observed.nodes if node.available)
-    nodes = sum(1 for _ in islice(available, count + 1))  # of a thousand no more than matter
-    one_at_a_time = replaces_in_place(draft.app, count=count, nodes=nodes)
+    one_at_a_time = not has_room(draft.state) and replaces_in_place(
+        draft.app, count=count, nodes=sum(1 for node in draft.observed.nodes if node.available)
+    )
     bounds = capacity(count, draft.app.rollout, one_at_a_time=one_at_a_time)
     deployment = draft.state.deployment
     if deployment is None or not is_stepwise(draft.state):

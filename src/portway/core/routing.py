@@ -88,13 +88,15 @@ def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
 
 def _specs(state: AppState) -> Iterable[App]:
     """The target's spec, then those of whatever else still runs, each once, the newest first."""
+    target_id = None
     if state.target is not None:
+        target_id = state.target.id
         yield state.target.app
-    newest_first = sorted(state.live, key=lambda r: -r.identity.serial)
-    for revision_id in dict.fromkeys(r.identity.revision for r in newest_first):
-        revision = state.revisions.get(revision_id)
-        if revision is not None and revision is not state.target:
-            yield revision.app
+    others = [r for r in state.live if r.identity.revision != target_id]
+    others.sort(key=lambda r: -r.identity.serial)
+    for revision_id in dict.fromkeys(r.identity.revision for r in others):
+        if revision_id in state.revisions:
+            yield state.revisions[revision_id].app
 
 
 def listener_of(app: App, spec: PortSpec) -> ListenerSpec:
@@ -170,7 +172,7 @@ def kept_out_ids(state: AppState, observed: Observed) -> frozenset[str]:
     checks helps nobody (ELB calls it fail-open). So it is when all that are healthy are not ready.
     More than half go only once a second round of checks has said the same.
     """
-    candidates = [r for r in state.live if r.phase is Phase.READY]
+    candidates = [r for r in state.instances if r.phase is Phase.READY]
     failing = [r for r in candidates if is_failing(observed, r.id)]
     sound = [r for r in candidates if r not in failing]
     unready = [r for r in sound if is_unready(observed, r.id)]
