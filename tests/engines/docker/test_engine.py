@@ -309,7 +309,7 @@ async def test_volumes_of_every_kind_are_mounted_and_only_named_ones_stay(
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "greeting").write_text("hello")
     request = requests.shell(
-        "cat /conf/greeting; touch /conf/x || echo denied; "
+        "cat /conf/greeting; touch /conf/x 2>/dev/null || echo denied; "
         "touch /data/kept /anonymous/gone /scratch/gone; "
         "grep -c ' /scratch tmpfs' /proc/mounts",
         volumes=(
@@ -324,8 +324,7 @@ async def test_volumes_of_every_kind_are_mounted_and_only_named_ones_stay(
     await engine.start(request)
     await ended(engine, request)
     lines = [line.text for line in await lines_of(engine, request)]
-    assert "hellotouch: /conf/x: Read-only file system" in lines or "hellodenied" in lines
-    assert lines[-1] == "1"
+    assert lines == ["hellodenied", "1"]
     await engine.remove(request.identity.id)
     await engine.remove_stack(f"s{home}")
     after = {v["Name"] for v in (await docker_json(client, "volumes"))["Volumes"] or []}
