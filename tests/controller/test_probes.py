@@ -15,12 +15,7 @@ import pytest
 from portway.controller import checks
 from portway.controller.checks import CheckNotMadeError
 from portway.controller.clock import SystemClock
-from portway.controller.probes import (
-    COMMAND_CHECKS_MAX,
-    NetworkChecker,
-    Prober,
-    ProbeTarget,
-)
+from portway.controller.probes import COMMAND_CHECKS_MAX, NetworkChecker, Prober, ProbeTarget
 from portway.core.app import App, CheckKind, HealthCheck
 from portway.core.errors import EngineError, EngineErrorKind
 from portway.core.health import Health, HealthStatus
