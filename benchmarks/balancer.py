@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from rig import client, free_port, portway, release, run, settled
 from rig import wait_until_it_answers as answered
 
 IMAGE = "portway-benchmark:fast"
+REPORTED_S = 5.0  # requests are told one by one while a deployment runs, which is not what is measured here
 MANIFEST = """services:
   web:
     image: {image}
@@ -66,6 +68,7 @@ def main() -> int:
         endpoints = api.ask("GET", "/map", query={"stack": "fast"})[0]["endpoints"]
         addresses = [endpoint["target_address"] for endpoint in endpoints]
         published = endpoints[0]["host_port"]
+        time.sleep(REPORTED_S)
         with by_hand(*addresses) as own:
             figures = list(compared(listener, own, published, rounds, options.seconds))
     return report(figures, options)

@@ -70,7 +70,8 @@ def structure_mark(structure: str) -> str:
 
 def server_options(spec: ListenerSpec) -> str:
     """The options of every server of a listener, as in `default-server` and in `add server`."""
-    options = ["pool-purge-delay 1s"]
+    # A server added at run time keeps no idle connection, and so reuses none, unless told how many.
+    options = ["pool-purge-delay 1s", "pool-max-conn -1"]
     if spec.slow_start_s > 0:
         options.append(f"slowstart {_milliseconds(spec.slow_start_s)}")
     if spec.proxy_protocol:
