@@ -23,7 +23,9 @@ from rig import client, free_port, portway, release, run, settled
 from rig import wait_until_it_answers as answered
 
 IMAGE = "portway-benchmark:fast"
-REPORTED_S = 5.0  # requests are told one by one while a deployment runs, which is not what is measured here
+REPORTED_S = (
+    5.0  # requests are told one by one while a deployment runs, which is not what is measured here
+)
 MANIFEST = """services:
   web:
     image: {image}
