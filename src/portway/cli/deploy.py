@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -12,7 +13,6 @@ from portway.cli.options import (
     json_option,
     no_wait_option,
     stack_option,
-    strategy_body,
     strategy_options,
 )
 
@@ -41,10 +41,7 @@ def command(
     profiles: tuple[str, ...],
     env_files: tuple[str, ...],
     description: str,
-    strategy: str | None,
-    canary: str,
-    bake_s: float | None,
-    hold: bool,
+    how: dict[str, Any],
     no_wait: bool,
     as_json: bool,
 ) -> None:
@@ -53,7 +50,6 @@ def command(
     Starts a server in the background when none runs. A release that does not become healthy
     leaves the running one as it is.
     """
-    how = strategy_body(strategy, canary, bake_s, hold)
     from portway.cli import deploying
     from portway.cli.follow import conclude
     from portway.cli.project import read_project

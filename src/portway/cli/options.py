@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
@@ -107,11 +108,23 @@ _strategy = (
 )
 
 
-def strategy_options(function: F) -> F:
-    """`--strategy`, `--canary`, `--bake` and `--hold`."""
+def strategy_options(function: Callable[..., None]) -> Callable[..., None]:
+    """`--strategy`, `--canary`, `--bake` and `--hold`; the command gets them as `how`, see strategy_body()."""
+
+    @wraps(function)
+    def asked(
+        *arguments: Any,
+        strategy: str | None,
+        canary: str,
+        bake_s: float | None,
+        hold: bool,
+        **more: Any,
+    ) -> None:
+        function(*arguments, how=strategy_body(strategy, canary, bake_s, hold), **more)
+
     for option in reversed(_strategy):
-        function = option(function)
-    return function
+        asked = option(asked)
+    return asked
 
 
 def strategy_body(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from portway.cli import session
@@ -12,7 +14,6 @@ from portway.cli.options import (
     json_option,
     no_wait_option,
     stack_option,
-    strategy_body,
     strategy_options,
 )
 from portway.cli.stacks import inferred_stack
@@ -29,15 +30,11 @@ def command(
     release: str,
     stack: str | None,
     force: bool,
-    strategy: str | None,
-    canary: str,
-    bake_s: float | None,
-    hold: bool,
+    how: dict[str, Any],
     no_wait: bool,
     as_json: bool,
 ) -> None:
     """Deploy a release that exists."""
-    how = strategy_body(strategy, canary, bake_s, hold)
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/releases/{segment(release)}/promote"
     answer = client.ask("POST", path, body={"force": force, **how})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from portway.cli import session
@@ -12,7 +14,6 @@ from portway.cli.options import (
     json_option,
     no_wait_option,
     stack_option,
-    strategy_body,
     strategy_options,
 )
 from portway.cli.stacks import inferred_stack
@@ -28,15 +29,11 @@ from portway.controller.views import PromotionView
 def command(
     release: str,
     stack: str | None,
-    strategy: str | None,
-    canary: str,
-    bake_s: float | None,
-    hold: bool,
+    how: dict[str, Any],
     no_wait: bool,
     as_json: bool,
 ) -> None:
     """Go back to the release before the active one, or to RELEASE."""
-    how = strategy_body(strategy, canary, bake_s, hold)
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/rollback"
     answer = client.ask("POST", path, body={"to": release, **how})
