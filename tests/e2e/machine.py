@@ -34,24 +34,44 @@ def until(what: Callable[[], Any], *, deadline_s: float = DEADLINE_S, why: str =
         time.sleep(0.02)
 
 
+@dataclass
+class PortWalk:
+    """Ports outside the kernel's ephemeral range, gone round: what a finished test had comes again last.
+
+    Workers beside each other have ranges of their own.
+    """
+
+    start: int = 21000 + 4000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2)
+    size: int = 4000
+    taken: int = field(default_factory=lambda: os.getpid() % 1000)
+
+    def take(self, count: int) -> int:
+        """The first of so many free ones in a row."""
+        for _ in range(self.size):
+            if self.taken + count > self.size:
+                self.taken = 0
+            first = self.start + self.taken
+            self.taken += count
+            if all(_bindable(number) for number in range(first, first + count)):
+                return first
+        raise AssertionError(f"no {count} free ports in a row")
+
+
+def _bindable(number: int) -> bool:
+    with socket.socket() as test:
+        try:
+            test.bind(("0.0.0.0", number))
+        except OSError:
+            return False
+    return True
+
+
+_walk = PortWalk()
+
+
 def free_port() -> int:
-    """A TCP port nobody listens on, outside the kernel's ephemeral range; workers beside each other have their own."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    first = 21000 + 4000 * (worker % 2)
-    for number in range(first + os.getpid() % 1000, first + 4000):
-        if number in _given:
-            continue
-        with socket.socket() as test:
-            try:
-                test.bind(("0.0.0.0", number))
-            except OSError:
-                continue
-        _given.add(number)
-        return number
-    raise AssertionError("no free port")
-
-
-_given: set[int] = set()
+    """A TCP port nobody listens on."""
+    return _walk.take(1)
 
 
 @dataclass
@@ -65,10 +85,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        first = free_port()
-        while any(n in _given for n in range(first + 1, first + 60)):
-            first = free_port()
-        _given.update(range(first, first + 60))
+        first = _walk.take(60)
         self.variables = {
             "PORTWAY_HOME": str(self.home),
             "PORTWAY_LISTEN": "",
