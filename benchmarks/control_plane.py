@@ -30,9 +30,9 @@ from portway.assemble import MemoryChecker
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.clock import SystemClock
-from portway.controller.leases import Leases
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
+from portway.controller.ports.leases import Leases
 from portway.core.app import Protocol
 from portway.core.instance import (
     EngineState,

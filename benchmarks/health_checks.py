@@ -20,7 +20,7 @@ from pathlib import Path
 from measure import Figure, arguments, report
 
 from portway.controller.clock import SystemClock
-from portway.controller.probes import NetworkChecker, Prober, ProbeTarget
+from portway.controller.health.probes import NetworkChecker, Prober, ProbeTarget
 from portway.core.app import CheckKind, HealthCheck
 from portway.core.health import Health, HealthStatus
 from portway.engines.memory import MemoryEngine

@@ -178,7 +178,7 @@ def listener_of(stack: str) -> int | None:
 
 def free_listener() -> int:
     """Port 8000, or the next that is free, with a word on who has 8000."""
-    from portway.controller.host_ports import HostPorts
+    from portway.controller.ports.host_ports import HostPorts
     from portway.core.app import Protocol
     from portway.core.ports import ANY_ADDRESS
 

@@ -16,14 +16,14 @@ from portway.api.tokens import FOLDER as TOKENS
 from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
-from portway.controller.access_log import AccessLog
 from portway.controller.clock import SystemClock
-from portway.controller.host_ports import HostPorts
-from portway.controller.leases import Leases
+from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
 from portway.controller.policing import PolicyFile
-from portway.controller.probes import Checker, NetworkChecker, ProbeTarget
+from portway.controller.ports.host_ports import HostPorts
+from portway.controller.ports.leases import Leases
+from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.world import app_of
 from portway.core.errors import PortwayError
 from portway.core.port_words import PortKind

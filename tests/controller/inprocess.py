@@ -12,9 +12,9 @@ from typing import Any
 from portway.assemble import MemoryChecker
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
-from portway.controller.leases import Leases, PortGuard
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
+from portway.controller.ports.leases import Leases, PortGuard
 from portway.controller.views import PromotionView, ReleaseRequest, ReleaseView
 from portway.core.app import Protocol
 from portway.core.events import Event

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portway.controller.checks import CheckNotMadeError
-from portway.controller.probes import ProbeTarget
+from portway.controller.health.checks import CheckNotMadeError
+from portway.controller.health.probes import ProbeTarget
 from portway.controller.views import AppView, InstanceView, MapRoute
 from portway.core.health import HealthStatus
 from portway.core.ports import PortRange

@@ -1,7 +1,7 @@
 """The promises of the port pool (P1-P10), kept over random histories against a model that is plainly right.
 
 PORTWAY_PORT_HISTORIES=100000 runs that many histories; without it a number that takes a few seconds.
-P8 (two portways on one host) needs the kernel: tests/controller/test_host_ports.py.
+P8 (two portways on one host) needs the kernel: tests/controller/ports/test_host_ports.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """P1 to P10 over seeded histories, safety and liveness apart: quick enough for a hundred thousand.
 
 test_ports_properties.py goes further in each history and makes a failing one short; this one goes through many.
-P8 (two portways on one host) is the kernel's to keep: tests/controller/test_port_claims.py. P9 with a real store:
+P8 (two portways on one host) is the kernel's to keep: tests/controller/ports/test_claims.py. P9 with a real store:
 tests/store/test_sqlite.py and the simulation.
 """
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from portway.balancers.base import BalancerInfo
 from portway.config import Config
-from portway.controller.leases import Leases
+from portway.controller.health.probes import ProbeTarget
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
-from portway.controller.probes import ProbeTarget
+from portway.controller.ports.leases import Leases
 from portway.core.app import Protocol
 from portway.core.events import Event
 from portway.core.health import HealthStatus

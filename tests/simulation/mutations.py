@@ -9,9 +9,9 @@ from typing import Any
 from unittest import mock
 
 from portway.controller import loop, observer
-from portway.controller.leases import Leases
 from portway.controller.loop import Controller
 from portway.controller.observer import Observer
+from portway.controller.ports.leases import Leases
 from portway.controller.saving import Doubts
 from portway.core import capacity, deployment, draft, lifecycle, reconcile, rollout, routing
 from portway.core.capacity import Capacity

@@ -63,7 +63,7 @@ def command(
     from portway.cli.deploying import check_builds, say_warnings
     from portway.cli.project import read_project
     from portway.cli.selection import split_source
-    from portway.controller.host_ports import HostPorts
+    from portway.controller.ports.host_ports import HostPorts
 
     config = session.configuration({"engine": engine} if engine else {})
     source, services = split_source(words)

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 from portway.config import Config
-from portway.controller.addresses import bound_at, told_listener
-from portway.controller.asking import is_of_this_machine, resolve
-from portway.controller.diagnosing import ask_address, reachable_address
+from portway.controller.why.addresses import bound_at, told_listener
+from portway.controller.why.asking import is_of_this_machine, resolve
+from portway.controller.why.diagnosing import ask_address, reachable_address
 from portway.core.app import Exposure
 from portway.core.diagnosis import conclude
 from portway.core.diagnosis_address import Subject, diagnose_address, parse_subject

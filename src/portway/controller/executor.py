@@ -11,9 +11,9 @@ import structlog
 
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
-from portway.controller.metrics import Metrics
 from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
+from portway.controller.telemetry.metrics import Metrics
 from portway.controller.world import World, app_of, link_targets, network_aliases
 from portway.core.environment import expand, instance_environment, is_known_at_start
 from portway.core.errors import BalancerError, EngineError, EngineErrorKind

@@ -10,21 +10,21 @@ from dataclasses import replace
 import structlog
 
 from portway.balancers.base import Balancer
-from portway.controller.access_log import AccessLog
 from portway.controller.clock import Clock
 from portway.controller.executor import Executor
+from portway.controller.health.probes import Checker, Prober
 from portway.controller.journal import Journal, gist
-from portway.controller.leases import Leases, listener_leases
-from portway.controller.metrics import Metrics
 from portway.controller.observer import Observer
 from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
-from portway.controller.probes import Checker, Prober
-from portway.controller.receipts import Receipts
+from portway.controller.ports.leases import Leases, listener_leases
 from portway.controller.rest import Rest
 from portway.controller.saving import Doubts, to_the_end
 from portway.controller.settle import settle_stack
 from portway.controller.strangers import clear_away
+from portway.controller.telemetry.access_log import AccessLog
+from portway.controller.telemetry.metrics import Metrics
+from portway.controller.telemetry.receipts import Receipts
 from portway.controller.world import RUN_SLOT, World, app_of
 from portway.core.errors import BalancerError, StoreError
 from portway.core.events import Event

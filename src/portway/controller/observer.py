@@ -13,9 +13,9 @@ import structlog
 from portway.balancers.base import Balancer
 from portway.controller.clock import Clock
 from portway.controller.doubt import DOUBTED, doubted
-from portway.controller.inspecting import inspect
-from portway.controller.metrics import Metrics
-from portway.controller.probes import ProbeTarget
+from portway.controller.health.probes import ProbeTarget
+from portway.controller.telemetry.metrics import Metrics
+from portway.controller.why.inspecting import inspect
 from portway.controller.world import World, unmet_dependency
 from portway.core.app import CheckKind, HealthCheck, Protocol
 from portway.core.errors import PortwayError

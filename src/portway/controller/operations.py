@@ -9,17 +9,15 @@ from dataclasses import replace
 
 import portway
 from portway.config import Config
-from portway.controller.access_reading import ReadsAccess
 from portway.controller.certificate_changes import ChangesCertificates
 from portway.controller.clock import random_letters
-from portway.controller.diagnosing import Diagnoses
 from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.controller.loop import Controller
 from portway.controller.past import Remembers
 from portway.controller.pausing import paused_states, resumed_states
 from portway.controller.planning import plan_release
-from portway.controller.port_checks import ChecksPorts
+from portway.controller.ports.checks import ChecksPorts
 from portway.controller.present import (
     present_deployment,
     present_instance,
@@ -38,6 +36,7 @@ from portway.controller.remarks import remarks
 from portway.controller.sessions import Sessions
 from portway.controller.settle import gone_back, let_go, scales_of, undrained
 from portway.controller.strategies import check_request, strategy_notes, with_strategy
+from portway.controller.telemetry.access_reading import ReadsAccess
 from portway.controller.views import (
     InstanceView,
     PlanView,
@@ -47,6 +46,7 @@ from portway.controller.views import (
     ServerView,
     StrategyRequest,
 )
+from portway.controller.why.diagnosing import Diagnoses
 from portway.core.app import App, Build
 from portway.core.errors import EngineError, RequestError
 from portway.core.events import Event

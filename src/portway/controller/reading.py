@@ -13,7 +13,7 @@ from portway.controller.present import (
     present_release,
     present_stack,
 )
-from portway.controller.scraping import scrape
+from portway.controller.telemetry.scraping import scrape
 from portway.controller.views import InstanceView, MapRoute, ReleaseView, StackView
 from portway.core.errors import RequestError
 from portway.core.events import Event

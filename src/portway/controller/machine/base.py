@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from portway.config import Config
-from portway.controller.host_ports import DOCKER_SOCKET, PROC
+from portway.controller.ports.host_ports import DOCKER_SOCKET, PROC
 
 _RUN_TIMEOUT_S = 5.0
 _DOCKER_TIMEOUT_S = 3.0

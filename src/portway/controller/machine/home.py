@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from portway.controller.host_ports import HostPorts
 from portway.controller.machine.base import Finding, Ground, error, note, ok, warning
+from portway.controller.ports.host_ports import HostPorts
 from portway.core.app import Protocol
 
 _MB = 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portway.controller.firewall import LIST_RULES, Firewall, FirewallRule, parse_firewall
 from portway.controller.machine.base import NOT_THERE, Finding, Ground, note, ok, warning
+from portway.controller.why.firewall import LIST_RULES, Firewall, FirewallRule, parse_firewall
 
 _SHOWN_MAX = 3
 _DOCKER_CHAINS = ("DOCKER-USER", "DOCKER-FORWARD")

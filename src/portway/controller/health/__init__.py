@@ -1,0 +1,1 @@
+"""Health: asks running instances how they are."""

@@ -1,0 +1,1 @@
+"""Ports: which are free on this machine, who has them, which are leased to whom."""

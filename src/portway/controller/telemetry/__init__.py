@@ -1,0 +1,1 @@
+"""Telemetry: what is counted, logged and kept of the traffic served."""
