@@ -26,7 +26,7 @@ def served(app: str, path: str) -> ServedRequest:
 @pytest.fixture
 async def logged(portway: Portway, tmp_path: Path) -> Portway:
     """A stack of which two Apps keep a log."""
-    portway.controller.telemetry.access_log = AccessLog(tmp_path / "log" / "access")
+    portway.controller.access_log = AccessLog(tmp_path / "log" / "access")
     await portway.deploy("shop", MANIFEST)
     await portway.until(lambda: portway.balancer.reported == {"shop/web", "shop/api"})
     return portway

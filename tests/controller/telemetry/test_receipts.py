@@ -25,7 +25,7 @@ def served(total_ms: float = 10.0, **fields: Any) -> ServedRequest:
 
 
 async def receipts(portway: Portway, release: str) -> tuple[Receipt, ...]:
-    await portway.until(lambda: not portway.controller.telemetry.receipts.is_busy)
+    await portway.until(lambda: not portway.controller.receipts.is_busy)
     return (await portway.operations.release("shop", release)).receipts
 
 
@@ -189,7 +189,7 @@ async def test_the_next_portway_goes_on_with_a_receipt_and_says_what_it_missed()
 async def test_without_the_balancers_word_requests_are_unknown_not_none() -> None:
     async with running_portway() as portway:
         await portway.deploy("shop", WEB)
-        await portway.until(lambda: not portway.controller.telemetry.receipts.is_busy)
+        await portway.until(lambda: not portway.controller.receipts.is_busy)
         promotion = await portway.promote("shop", TWO)
         await portway.until(
             lambda: portway.app("shop/web").deployment.status != "running"  # type: ignore[union-attr]
@@ -205,7 +205,7 @@ async def test_a_stack_deleted_meanwhile_gets_no_receipt_back() -> None:
         await portway.promote("shop", WEB)
         await portway.operations.delete_stack("shop")
         await portway.until(lambda: "shop" not in portway.world.stacks)
-        await portway.until(lambda: not portway.controller.telemetry.receipts.is_busy)
+        await portway.until(lambda: not portway.controller.receipts.is_busy)
         assert not portway.store.disk.releases
         with pytest.raises(RequestError):
             await portway.operations.releases("shop")
