@@ -51,6 +51,15 @@ def test_an_older_database_goes_through_the_missing_steps_only(connection: Conne
     assert connection.scalar(text("SELECT app_id FROM apps")) == "a"
 
 
+def test_a_database_from_before_documents_gets_their_table(connection: Connection) -> None:
+    migrate(connection, where="X", home_id="abc")
+    connection.execute(text("DROP TABLE documents"))
+    connection.execute(text("UPDATE meta SET value = '2' WHERE name = 'schema_version'"))
+    migrate(connection, where="X", home_id="def")
+    assert "documents" in inspect(connection).get_table_names()
+    assert version_of(connection) == len(MIGRATIONS)
+
+
 def test_a_database_of_a_newer_portway_is_refused_untouched(connection: Connection) -> None:
     migrate(connection, where="X", home_id="abc", migrations=[*MIGRATIONS, add_column])
     with pytest.raises(StoreError, match="X was written by a newer portway") as caught:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from portway.core.errors import StoreError
 from portway.core.events import Event
 from portway.core.ownership import Change, Mark, Past
 from portway.core.ports import Lease
@@ -52,8 +53,54 @@ class Batch:
     deleted_certificates: tuple[str, ...] = ()  # names
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One object of a face, as JSON gives it back: `body` holds only texts, numbers, lists and the like."""
+
+    kind: str  # "aws/iam/role"
+    key: str  # unique within its kind
+    version: int  # 1 when made, one more with every change
+    body: Mapping[str, Any]
+
+
+class DocumentChangedError(StoreError):
+    """A document is not the one its change was made from. Read it again and decide anew."""
+
+    http_status = 409
+
+
+class Documents(Protocol):
+    """Objects of any kind by key, each saved whole and at once. Every failure is a StoreError."""
+
+    async def put(
+        self,
+        kind: str,
+        key: str,
+        document: Mapping[str, Any],
+        expected_version: int | None = None,
+    ) -> Document:
+        """Make or replace one. `expected_version` 0: only make it; n: only replace that version; None: either.
+
+        DocumentChangedError when it is not so.
+        """
+        ...
+
+    async def get(self, kind: str, key: str) -> Document | None: ...
+
+    async def list(self, kind: str, prefix: str = "") -> tuple[Document, ...]:
+        """Those whose key begins with `prefix`, in the order of their keys."""
+        ...
+
+    async def delete(self, kind: str, key: str) -> bool:
+        """Whether there was one."""
+        ...
+
+
 class Store(Protocol):
     """What must survive a restart. Every failure is a StoreError."""
+
+    @property
+    def documents(self) -> Documents: ...
 
     async def open(self) -> None:
         """Create or migrate the schema; StoreError with what to do when that cannot be."""

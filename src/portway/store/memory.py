@@ -15,6 +15,7 @@ from portway.core.ownership import Change, Mark, Past
 from portway.core.stack import Certificate, Release, Stack
 from portway.core.state import AppState
 from portway.store.base import Batch, CoolingLease, Snapshot
+from portway.store.documents import MemoryDocuments
 from portway.store.refusals import changed_elsewhere, not_open
 
 EVENTS_KEPT = 200_000
@@ -35,6 +36,7 @@ class MemoryDisk:
     events: list[Event] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    documents: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     last_change: int = 0
     last_sequence: int = 0
     holder: object | None = None
@@ -56,6 +58,9 @@ class MemoryStore:
         self._kept_ms = kept_days * _DAY_MS
         self._save_faults = _Faults()
         self._read_faults = _Faults()
+        self.documents = MemoryDocuments(
+            lambda: self.disk.documents, read=self._reading, write=self._writing
+        )
 
     def fail_saves(self, error: StoreError, *, times: int | None = None) -> None:
         """Every save (or the next `times`) raises `error` and saves nothing."""
@@ -195,6 +200,10 @@ class MemoryStore:
         disk = self._opened()
         self._read_faults.strike()
         return disk
+
+    def _writing(self) -> None:
+        self._opened()
+        self._save_faults.strike()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portway.core.errors import StoreError
+from portway.store.base import DocumentChangedError
 
 
 def changed_elsewhere(app_id: str, *, stored: int, given: int) -> StoreError:
@@ -20,5 +21,16 @@ def not_open(where: str) -> StoreError:
     return StoreError(
         f"The store {where} is not open.",
         hint="The server is starting or shutting down; ask again when it runs.",
+        retryable=False,
+    )
+
+
+def document_changed(kind: str, key: str, *, stored: int, given: int) -> DocumentChangedError:
+    """The refusal of a document that was not made from the one saved last."""
+    state = f"saved version {stored}" if stored else "not saved"
+    wanted = f"version {given}" if given else "none"
+    return DocumentChangedError(
+        f'"{key}" ({kind}) was changed by another request meanwhile ({state}, expected {wanted}).',
+        hint="Look at it again, then repeat the request.",
         retryable=False,
     )

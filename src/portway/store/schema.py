@@ -112,6 +112,16 @@ ownership_marks = Table(
     Column("document", Text, nullable=False),
 )
 
+# The objects of the faces that speak another system's language, each kind with its own shape.
+documents = Table(
+    "documents",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
 Migration = Callable[[Connection], None]
 
 
@@ -133,7 +143,11 @@ def _add_the_journal_of_ports(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX events_by_time ON events (at_ms, sequence)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_the_journal_of_ports)
+def _add_documents(connection: Connection) -> None:
+    metadata.create_all(connection)  # only those that are missing
+
+
+MIGRATIONS: tuple[Migration, ...] = (_create_tables, _add_the_journal_of_ports, _add_documents)
 
 
 def schema_version(connection: Connection, *, where: str) -> int:

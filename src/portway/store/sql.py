@@ -19,6 +19,7 @@ from portway.core.ownership import Change, Past
 from portway.core.stack import Release
 from portway.store import past, rows
 from portway.store.base import Batch, Snapshot
+from portway.store.documents import SqlDocuments
 from portway.store.home_id import remember_home_id, remembered_home_id
 from portway.store.lock import HomeLock
 from portway.store.postgres import PostgresDatabase
@@ -79,6 +80,9 @@ class SqlStore:
         self._prune_up_to = 0  # changes of ports that are to go, a few with each save
         self._generation = 0
         self._in_doubt: _InDoubt | None = None
+        self.documents = SqlDocuments(
+            read=self._reading, write=self._writing, where=self._database.where
+        )
 
     @property
     def where(self) -> str:
@@ -172,6 +176,20 @@ class SqlStore:
                 return query(connection, where=self.where)
 
         return await self._run(self._readers or self._writer, call)
+
+    async def _reading(self, query: Callable[[Connection], T]) -> T:
+        def call(connection: Connection, *, where: str) -> T:
+            del where  # the query knows it
+            return query(connection)
+
+        return await self._read(call)
+
+    async def _writing(self, change: Callable[[Connection], T]) -> T:
+        def call() -> T:
+            with self._database.write() as connection:
+                return change(connection)
+
+        return await self._run(self._writer, call)
 
     def _open(self) -> None:
         self._lock.acquire()
