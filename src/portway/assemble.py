@@ -183,7 +183,10 @@ def _engine(config: Config, home_id: str) -> InstanceEngine:
             from portway.engines.docker.engine import DockerEngine
 
             return DockerEngine(
-                home_id, docker_host=config.docker_host, publish_address=config.publish_address
+                home_id,
+                docker_host=config.docker_host,
+                publish_address=config.publish_address,
+                at_once=config.docker_at_once,
             )
         case "process":
             from portway.engines.process import ProcessEngine

@@ -46,6 +46,7 @@ class Config:
     store_url: str = field(default="", repr=False)  # "" = SQLite under home; may hold a password
     token: str = field(default="", repr=False)
     docker_host: str = ""  # "" = DOCKER_HOST or /var/run/docker.sock
+    docker_at_once: int = 4  # containers started, and as many ended, at a time
     haproxy: str = "haproxy"
     hold_down_s: float = 5.0
     memory_nodes: int = 1
@@ -460,6 +461,7 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "publish_address": _parse_address,
     "store_url": _parse_store_url,
     "docker_host": _parse_docker_host,
+    "docker_at_once": partial(_parse_number, least=1, most=100),
     "haproxy": _parse_text,
     "hold_down_s": _parse_duration,
     "memory_nodes": partial(_parse_number, least=1, most=1000),

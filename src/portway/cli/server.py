@@ -29,6 +29,7 @@ _FLAGS = (
     ("store-url", "URL", "A PostgreSQL database; without it SQLite in the home."),
     ("token-file", "FILE", "A file with the token that HTTP clients must send."),
     ("docker-host", "URL", "The Docker daemon. [DOCKER_HOST, or its usual socket]"),
+    ("docker-at-once", "COUNT", "How many containers are started, and ended, at a time. [4]"),
     ("publish-address", "ADDRESS", "Where instance ports are published. [127.0.0.1]"),
     ("haproxy", "PROGRAM", "The HAProxy to run. [haproxy]"),
     ("hold-down-s", "SECONDS", "How long a freed port is not given out again. [5]"),

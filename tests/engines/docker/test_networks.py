@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,34 @@ async def page(engine: DockerEngine, asking: str, url: str) -> str:
     """What an instance gets from a URL."""
     check = f"for n in 1 2 3 4 5 6 7 8 9; do wget -qO- {url} && break; sleep 0.2; done"
     return (await engine.run_check(asking, ("CMD-SHELL", check), timeout_s=20)).output
+
+
+async def test_a_network_that_was_there_is_looked_for_again_only_once_it_is_missed(
+    engine: DockerEngine,
+    requests: Requests,
+    client: DockerClient,
+    home: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second, third = (requests.sleeper() for _ in range(3))
+    await engine.start(first)
+    asked: list[str] = []
+    ask = engine._client.call
+
+    async def heard(method: str, path: str, **how: Any) -> bytes:
+        asked.append(path.partition("/")[0])
+        return await ask(method, path, **how)
+
+    monkeypatch.setattr(engine._client, "call", heard)
+    await engine.start(second)
+    assert "networks" not in asked
+    for request in (first, second):
+        await engine.remove(request.identity.id)
+    (name,) = await networks_of(client, home)
+    await client.call("DELETE", f"networks/{name}")
+    await engine.start(third)
+    assert (await seen(engine, third)).state is EngineState.RUNNING
+    assert await networks_of(client, home) == [name]
 
 
 async def test_instances_of_a_stack_find_each_other_by_their_aliases(

@@ -46,7 +46,11 @@ from portway.engines.docker.networks import Networks
 from portway.engines.docker.observe import final_key, is_instance, observed
 
 NODE = "local"
-STARTS_AT_ONCE = 4  # more do not start faster on two cores, and delay every other answer
+# More do not start faster on two cores, and delay every other answer. Docker 20.10 locks up for good
+# where many containers end at once, each taking its network apart.
+AT_ONCE = 4
+SOON_S = 0.3  # what takes longer to end when it is asked to holds up nobody else
+KILLED_S = 5.0  # nor what takes longer when it is killed
 _ATTEMPTS = 5
 _NAME_PAUSE_MIN_S = 0.02
 _NAME_PAUSE_MAX_S = 6.0
@@ -64,13 +68,15 @@ class DockerEngine:
         docker_host: str = "",
         publish_address: str = "127.0.0.1",
         node_address: str = "127.0.0.1",
+        at_once: int = AT_ONCE,
     ) -> None:
         self._home_id = home_id
         self._node_address = node_address
         self._settings = Settings(home_id=home_id, publish_address=publish_address)
         self._client = DockerClient(docker_host)
         self._networks = Networks(self._client, home_id=home_id)
-        self._starting = asyncio.Semaphore(STARTS_AT_ONCE)
+        self._starting = asyncio.Semaphore(at_once)
+        self._ending = asyncio.Semaphore(at_once)
         self._inspected: dict[tuple[str, str, str], Container] = {}
 
     @property
@@ -119,10 +125,11 @@ class DockerEngine:
     async def stop(self, instance_id: str, *, signal: str, grace_s: float) -> None:
         """Signal, wait up to `grace_s`, kill; returns once it has ended."""
         name = container_name(self._home_id, instance_id)
+        soon_s = min(grace_s, SOON_S)
         with _explained(f"{instance_id} could not be stopped"):
-            if not await self._signal(name, signal):
-                return
-            if not await self._ended_within(name, grace_s) and await self._signal(name, "SIGKILL"):
+            ended = await self._told(name, signal, soon_s)
+            ended = ended or await self._ended_within(name, grace_s - soon_s)
+            if not ended and not await self._told(name, "SIGKILL", KILLED_S):
                 await self._ended_within(name, SLOW_S)
             container = await self._inspect(name)
         if container is not None and container.state.status in ("running", "paused"):
@@ -132,7 +139,8 @@ class DockerEngine:
         """Delete the container and its anonymous volumes, killing it when it still runs."""
         name = container_name(self._home_id, instance_id)
         with _explained(f"{instance_id} could not be removed"):
-            await self._remove(name)
+            async with self._ending:
+                await self._remove(name)
 
     async def list(self) -> tuple[ObservedInstance, ...]:
         """Every instance of this home, from the daemon's own records."""
@@ -222,6 +230,7 @@ class DockerEngine:
                 await self._connect(spec)
                 await self._client.call("POST", f"containers/{spec.name}/start", timeout_s=SLOW_S)
             except DockerRefusal as refusal:
+                self._networks.look_again()
                 if await self._runs_all_the_same(spec.name):
                     return
                 if attempt + 1 == _ATTEMPTS or not _worth_another_try(refusal, spec):
@@ -322,6 +331,16 @@ class DockerEngine:
             self._inspected[key] = container
         return self._inspected[key]
 
+    async def _told(self, name: str, signal: str, timeout_s: float) -> bool:
+        """Signal it in its turn; whether it has ended within the time, or had before."""
+        async with self._ending:
+            if not await self._signal(name, signal):
+                return True
+            ended = await self._ended_within(name, timeout_s)
+            if ended:
+                await self._inspect(name)  # answers once its network is taken apart
+            return ended
+
     async def _signal(self, name: str, signal: str) -> bool:
         """Whether there was anything to signal."""
         try:
@@ -338,6 +357,8 @@ class DockerEngine:
         return True
 
     async def _ended_within(self, name: str, timeout_s: float) -> bool:
+        if timeout_s <= 0:
+            return False
         try:
             async with asyncio.timeout(timeout_s):
                 await self._client.call(

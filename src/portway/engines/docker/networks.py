@@ -24,18 +24,30 @@ class Networks:
         self._client = client
         self._home_id = home_id
         self._creating = asyncio.Lock()
+        self._seen: set[str] = set()
 
     async def ensure(self, uses: Iterable[NetworkUse], *, stack: str) -> None:
-        """Every network that is not external exists afterwards, once."""
+        """Every network that is not external exists afterwards, once. One that was there is not looked for again.
+
+        To find one Docker goes through all of them, and waits for every container that is just ending.
+        """
         for use in uses:
-            if not use.external and not await self._exists(use.name):
+            if use.external or use.name in self._seen:
+                continue
+            if not await self._exists(use.name):
                 async with self._creating, turn(f"{self._home_id}/networks"):
                     if not await self._exists(use.name):
                         await self._create(use.name, stack=stack)
+            self._seen.add(use.name)
+
+    def look_again(self) -> None:
+        """Somebody may have removed a network: the next start looks for its own."""
+        self._seen.clear()
 
     async def remove_stack(self, stack: str) -> None:
         """Remove the stack's networks; endpoints of containers just removed may linger for a moment."""
         for network in await self._of_stack(stack):
+            self._seen.discard(network.name)
             await self._remove(network)
 
     async def _exists(self, name: str) -> bool:
