@@ -181,3 +181,33 @@ async def test_only_what_runs_and_stays_is_checked(portway: Portway) -> None:
     assert set(targets("shop/web")) == {"shop/web.1.2"}
     assert targets("shop/unknown") == {}
     assert portway.engine.world.instances["shop/web.1.1"].observed.state is EngineState.RUNNING
+
+
+async def test_what_is_merely_counted_wakes_nobody(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    await portway.idle(30)
+    observer = portway.controller.observer
+    await observer.refresh_served()
+    key = next(iter(portway.balancer.served))
+    portway.balancer.requests[key] = 1000
+    portway.balancer.connections["shop/web.1.1"] = 3
+    assert await observer.refresh_served() == set()
+    counted = (portway.world.served_by("shop/web") or {})[key]
+    assert (counted.requests, counted.endpoints[0].connections) == (1000, 3)
+
+
+async def test_what_is_counted_wakes_an_app_that_waits_for_it(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    portway.balancer.connections["shop/web.1.1"] = 2
+    await portway.operations.stop_instance("shop", "web.1.1")
+    await portway.idle(5)
+    portway.balancer.connections["shop/web.1.1"] = 1
+    assert await portway.controller.observer.refresh_served() == {"shop/web"}
+
+
+async def test_a_route_that_is_served_differently_wakes_its_app(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    await portway.idle(30)
+    key, route = next(iter(portway.balancer.served.items()))
+    portway.balancer.served[key] = replace(route, endpoints=())
+    assert await portway.controller.observer.refresh_served() == {"shop/web"}

@@ -26,7 +26,9 @@ from portway.core.placement import NodeView
 from portway.core.ports import Holder
 from portway.core.routes import RouteKey, ServedRoute
 from portway.core.routing import is_failing, wants_listener
+from portway.core.served import serves_alike
 from portway.core.state import AppState
+from portway.core.strategy import is_on_trial
 from portway.engines.base import InstanceEngine
 
 log = structlog.get_logger()
@@ -87,7 +89,7 @@ class Observer:
         self.engine_is_stale |= self._world.instances is None or bool(self._world.doubted)
         age_ms = self._clock.now_ms() - self._served_at_ms
         is_old = age_ms > SERVED_AGE_MS_MAX
-        if self.served_is_stale or (is_old and any(map(self._drains, app_ids))):
+        if self.served_is_stale or (is_old and any(map(self._must_be_fresh, app_ids))):
             self.served_is_stale = False
             self.unread = set()
             changed |= await self.refresh_served()
@@ -145,11 +147,21 @@ class Observer:
         for route in routes:
             served.setdefault(route.owner, {})[route.key] = route
         self._world.served = served
-        return _differences(before, served)
+        known = before or {}
+        # What is merely counted wakes nobody, or an App with traffic would never rest.
+        return {
+            app_id
+            for app_id in _differences(before, served)
+            if self._must_be_fresh(app_id)
+            or not _is_served_alike(known.get(app_id), served.get(app_id))
+        }
 
-    def _drains(self, app_id: str) -> bool:
+    def _must_be_fresh(self, app_id: str) -> bool:
+        """Whether something is decided by what the balancer counts: one drains, or a release is on trial."""
         state = self._world.apps.get(app_id)
-        return state is not None and any(
+        if state is None:
+            return False
+        return is_on_trial(state) or any(
             record.phase in (Phase.DRAINING, Phase.STOPPING) for record in state.instances
         )
 
@@ -332,6 +344,14 @@ def _by_app(seen: tuple[ObservedInstance, ...]) -> dict[str, dict[str, ObservedI
     for instance in seen:
         found.setdefault(instance.identity.app_id, {})[instance.id] = instance
     return found
+
+
+def _is_served_alike(
+    before: Mapping[RouteKey, ServedRoute] | None, after: Mapping[RouteKey, ServedRoute] | None
+) -> bool:
+    if before is None or after is None or before.keys() != after.keys():
+        return False
+    return all(serves_alike(before[key], route) for key, route in after.items())
 
 
 def _differences(before: Mapping[str, T] | None, after: dict[str, T]) -> set[str]:
