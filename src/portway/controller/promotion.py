@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from portway.controller.strategies import with_strategy
 from portway.controller.views import StrategyRequest
-from portway.core.app import App, ListenerSpec, PortSpec, Rollout
+from portway.core.app import App, ListenerSpec, Placement, PortSpec, Rollout
 from portway.core.stack import Release, Stack
 from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
 
@@ -142,7 +142,14 @@ def deploying(
         started_at_ms=now_ms,
         progressed_at_ms=now_ms,
     )
-    return replace(after, deployment=deployment, revisions=revisions, failures=(), halted="")
+    return replace(
+        after,
+        deployment=deployment,
+        revisions=revisions,
+        failures=(),
+        halted="",
+        called_off=False,
+    )
 
 
 def _going_back_to(before: AppState) -> str | None:
@@ -189,6 +196,8 @@ def _as_run(app: App) -> App:
         labels={k: v for k, v in app.labels.items() if not k.startswith(OUR_LABELS)},
         ports=tuple(_as_bound(spec) for spec in app.ports),
         stop_grace_s=0.0,
+        placement=Placement(),
+        health_grace_s=0.0,
     )
 
 

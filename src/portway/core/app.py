@@ -46,6 +46,7 @@ class Balance(StrEnum):
 
     ROUND_ROBIN = "roundrobin"
     LEAST_CONNECTIONS = "leastconn"
+    RANDOM = "random"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,9 @@ class PortSpec:
     host_port: int | None = None
     address: str | None = None
     listener: ListenerSpec = ListenerSpec()
+    container: str = ""  # which of the instance's containers; "" = the first
+    ephemeral: bool = False  # leased from the node's ephemeral range, in sequence (ECS)
+    run: str = ""  # ports of one `run` get host ports in a row, in the order of the App's ports
 
 
 class CheckKind(StrEnum):
@@ -136,13 +140,30 @@ class Strategy:
     """How a deployment goes. `canary_percents`: the steps of a canary, ascending, each 1 to 99.
 
     Every step of a canary, and the switch of a blue-green, is observed for `bake_s`, or with `hold`
-    until somebody says `resume`.
+    until somebody says `resume`. Once the new instances had `min_requests`, `max_failed_percent` more of
+    them than of the old ones' failing ends it (trial.py).
     """
 
     kind: StrategyKind = StrategyKind.ROLLING
     canary_percents: tuple[int, ...] = (10,)
     bake_s: float = 30.0
     hold: bool = False
+    max_failed_percent: float = 5.0
+    min_requests: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """When failing instances end a deployment. `threshold` None: half the count, at least 3, at most 200.
+
+    Not `enabled`: a deployment goes on trying, ever more slowly. Not `rollback`: it ends where it is, and what ran goes on.
+    `reset`: an instance that becomes healthy makes failures before it count no more.
+    """
+
+    enabled: bool = True
+    rollback: bool = True
+    threshold: int | None = None
+    reset: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +177,10 @@ class Rollout:
     progress_deadline_s: float = 300.0  # nothing became healthy for so long: the deployment fails
     drain_timeout_s: float = 60.0
     strategy: Strategy = Strategy()
+    breaker: Breaker = Breaker()
+    strict_bounds: bool = (
+        False  # never one more than the maximum, though nothing can move then (ECS)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +290,104 @@ class ContainerOptions:
     group_add: tuple[str, ...] = ()
 
 
+class ContainerCondition(StrEnum):
+    """What a container waits for in another one of its instance (ECS `dependsOn.condition`)."""
+
+    START = "START"
+    COMPLETE = "COMPLETE"
+    SUCCESS = "SUCCESS"
+    HEALTHY = "HEALTHY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerDependency:
+    """`name` is a container of the same instance."""
+
+    name: str
+    condition: ContainerCondition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One more container of an instance, beside the one that the App's own fields describe. The fields it shares with App mean the same.
+
+    `links` are (container, alias) of the same instance; `volumes_from` (container, read only). `health` is a COMMAND check
+    or None. Its ports are those of the App whose `container` names it.
+    """
+
+    name: str
+    image: str
+    image_id: str = ""
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # may be secret
+    health: HealthCheck | None = None
+    resources: Resources = Resources()
+    volumes: tuple[Volume, ...] = ()
+    volumes_from: tuple[tuple[str, bool], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    depends_on: tuple[ContainerDependency, ...] = ()
+    essential: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    working_dir: str = ""
+    stop_signal: str = "SIGTERM"
+    stop_grace_s: float = 10.0
+    start_timeout_s: float = 180.0
+    container: ContainerOptions = ContainerOptions()
+
+
+class NetworkMode(StrEnum):
+    """Which network an instance is in.
+
+    STACK: its stack's own, where Apps find each other by name. BRIDGE: the engine's default bridge; its containers
+    see each other by links only. HOST: the node's; container_port and host_port are one. OWN: one address for the
+    instance, shared by its containers (awsvpc, Marathon's container network). NONE: no network, no ports.
+    """
+
+    STACK = "stack"
+    BRIDGE = "bridge"
+    HOST = "host"
+    OWN = "own"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetBinding:
+    """Each instance is a target of the target group `group` (its id) while it runs.
+
+    Its health there counts as the instance's, and it is out of there before it is stopped.
+    """
+
+    group: str
+    container: str
+    container_port: int
+
+
+class SpreadKind(StrEnum):
+    """One way of choosing among the nodes that an instance fits on (ECS placement strategies)."""
+
+    SPREAD = "spread"
+    BINPACK = "binpack"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where instances may and should run. Constraints bind, strategies are best effort, in order.
+
+    `strategies`: (kind, field); field is a node attribute, "instanceId", "cpu" or "memory". `members`: expressions of the
+    cluster query language. `distinct`: no two instances on one node. `daemon`: one on every node. `node`: that one alone.
+    """
+
+    strategies: tuple[tuple[SpreadKind, str], ...] = ()
+    members: tuple[str, ...] = ()
+    distinct: bool = False
+    daemon: bool = False
+    node: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One scalable unit: what to run, how many, which ports, when it is healthy, how it is replaced.
@@ -305,6 +428,16 @@ class App:
     stop_grace_s: float = 10.0
     container: ContainerOptions = ContainerOptions()
     start_shift: int = 0
+    container_name: str = ""  # what the first container is called among several
+    essential: bool = True  # whether the first container's end is the instance's
+    container_links: tuple[tuple[str, str], ...] = ()  # (container, alias) of the first container
+    container_depends_on: tuple[ContainerDependency, ...] = ()  # of the first container
+    volumes_from: tuple[tuple[str, bool], ...] = ()  # (container, read only) of the first container
+    containers: tuple[Container, ...] = ()  # the others; all of an instance start and end together
+    network_mode: NetworkMode = NetworkMode.STACK
+    targets: tuple[TargetBinding, ...] = ()
+    health_grace_s: float = 0.0  # after the start; failing checks end no instance so long
+    placement: Placement = Placement()
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from portway.core.app import ListenerSpec
+from portway.core.rules import Action, PoolSpec, Rule, RuledListener
 from portway.core.traffic import Traffic
 
 
@@ -35,6 +36,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Endpoints that rules lead to (a target group). The same pool may be behind several routes."""
+
+    name: str
+    spec: PoolSpec = PoolSpec()
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A listener and the endpoints behind it; everything a balancer needs to know, nothing else.
 
@@ -48,6 +58,12 @@ class Route:
     listener: ListenerSpec
     certificates: tuple[str, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    default: Action | None = (
+        None  # with it the route has pools and rules, and no endpoints of its own
+    )
+    pools: tuple[Pool, ...] = ()
+    ruled: RuledListener = RuledListener()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +75,16 @@ class ServedEndpoint:
     port_number: int
     state: EndpointState
     connections: int  # open now, queued ones included
+    traffic: Traffic = Traffic()  # its own, since it is behind this listener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedPool:
+    """One pool of a route as the balancer really serves it."""
+
+    name: str
+    endpoints: tuple[ServedEndpoint, ...] = ()
+    traffic: Traffic = Traffic()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,3 +98,4 @@ class ServedRoute:
     requests: int = 0
     failed: int = 0
     traffic: Traffic = Traffic()
+    pools: tuple[ServedPool, ...] = ()

@@ -1,0 +1,135 @@
+"""Rules of a listener: which pool of endpoints, or which answer, a request gets (an ALB's listener rules).
+
+A Route with a `default` action has rules, tried in order, and pools; one without has its endpoints alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from portway.core.app import Balance
+
+
+class Part(StrEnum):
+    """What of a request a condition looks at."""
+
+    HOST = "host-header"
+    PATH = "path-pattern"
+    HEADER = "http-header"
+    METHOD = "http-request-method"
+    QUERY = "query-string"
+    SOURCE = "source-ip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """True when any of `values` fits. `*` is any number of characters, `?` exactly one.
+
+    HOST and HEADER ignore case, PATH and QUERY keep it (RFC 9110; ALB guide, "Rule condition types").
+    `name`: the header of HEADER. QUERY values are (key, value), key "" = any key. METHOD values are exact, SOURCE CIDRs.
+    `is_regex`: values are regular expressions instead.
+    """
+
+    part: Part
+    values: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    is_regex: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """To one of some pools by weight; `sticky_s`: a client stays with its pool so long."""
+
+    pools: tuple[tuple[str, int], ...]
+    sticky_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """301 or 302; each part may hold #{protocol}, #{host}, #{port}, #{path} (without its first /), #{query}."""
+
+    status: int
+    protocol: str = "#{protocol}"
+    host: str = "#{host}"
+    port_text: str = "#{port}"
+    path: str = "/#{path}"
+    query: str = "#{query}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respond:
+    """An answer of the balancer's own; `body` at most 1024 characters."""
+
+    status: int
+    content_type: str = "text/plain"
+    body: str = ""
+
+
+Action = Forward | Redirect | Respond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """All conditions true: the action. `name` is for people and for the access log."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+    action: Action
+
+
+class StickyKind(StrEnum):
+    """What keeps a client on its endpoint: a cookie of ours, one the application sets, or the client's address."""
+
+    COOKIE = "lb_cookie"
+    APP_COOKIE = "app_cookie"
+    SOURCE = "source_ip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sticky:
+    """`duration_s` 0: as long as the browser's session. `cookie`: the application's, or ours ("AWSALB")."""
+
+    kind: StickyKind
+    duration_s: int = 0
+    cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSpec:
+    """How a group of endpoints is used, whoever they are."""
+
+    balance: Balance = Balance.ROUND_ROBIN
+    sticky: Sticky | None = None
+    secure: bool = False  # TLS to the endpoints, unverified as ALB does it
+    proxy_protocol: int = 0  # 0 none, 1 text, 2 binary
+    slow_start_s: float = 0.0
+    is_http: bool = True
+
+
+class ForwardedMode(StrEnum):
+    """What becomes of X-Forwarded-For."""
+
+    APPEND = "append"
+    PRESERVE = "preserve"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuledListener:
+    """What a listener with rules does besides them.
+
+    `idle_timeout_s`: an endpoint silent so long means 504, a silent client is closed. `tls_policy`: a name of a
+    security policy the renderer knows.
+    """
+
+    forwarded: ForwardedMode = ForwardedMode.APPEND
+    preserve_host: bool = True
+    drop_invalid_headers: bool = False
+    http2: bool = True
+    idle_timeout_s: float = 60.0
+    keep_alive_s: float = 3600.0
+    tls_policy: str = ""
+    answer_without_endpoints: int = 503
+    headers_out: tuple[tuple[str, str], ...] = field(default=())
