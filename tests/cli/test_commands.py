@@ -136,13 +136,12 @@ def test_cancel_waits_until_nothing_moves(run: Run, fake: FakeServer) -> None:
     )
 
 
-def test_cancel_of_a_first_deployment_says_what_takes_away_what_it_started(
+def test_cancel_of_a_first_deployment_says_that_what_it_had_started_is_stopped(
     run: Run, fake: FakeServer
 ) -> None:
     fake.on("POST /stacks/httpd/cancel", views.promotion(release=""))
     said = run("cancel", "-a", "httpd", "--no-wait").out
-    assert "nothing ran before it, so nothing more is started." in said
-    assert "`portway apps delete httpd` takes away what it had started." in said
+    assert "nothing ran before it, so what it had started is stopped." in said
 
 
 def test_releases_are_listed_newest_first_with_the_active_one_marked(

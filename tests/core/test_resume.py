@@ -47,6 +47,16 @@ def test_a_deployment_that_runs_has_its_whole_time_to_progress_again() -> None:
     assert after.deployment.started_at_ms == NOW_MS - HOUR_MS
 
 
+def test_a_step_is_observed_anew_and_a_pause_lasts_from_now_on() -> None:
+    before = state(NOW_MS - HOUR_MS)
+    assert before.deployment is not None
+    since = {"baking_since_ms": NOW_MS - 5000, "paused_at_ms": NOW_MS + 5000, "step_began_ms": 1}
+    after = resumed(replace(before, deployment=replace(before.deployment, **since)), NOW_MS)
+    assert after.deployment is not None
+    assert after.deployment.baking_since_ms == after.deployment.paused_at_ms == NOW_MS
+    assert after.deployment.step_began_ms == 1
+
+
 def test_an_instance_that_starts_has_its_whole_time_to_become_healthy_again() -> None:
     after = resumed(state(NOW_MS - HOUR_MS, phase=Phase.STARTED), NOW_MS)
     assert after.instances[0].started_at_ms == NOW_MS

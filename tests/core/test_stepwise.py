@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from portway.core.app import PortSpec, Rollout, Strategy, StrategyKind
 from portway.core.capacity import capacity, two_sets
-from portway.core.health import HealthStatus
+from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, Phase
 from portway.core.plan import ApplyRoutes
 from portway.core.routes import EndpointState
@@ -95,6 +95,38 @@ def test_a_step_is_not_over_before_its_time() -> None:
     assert len(of(world, "R2")) == 1
     after(world, 1)
     assert len(of(world, "R2")) == 2
+
+
+def flapping(*, hold: bool) -> DeploymentStatus:
+    """What becomes of a canary that says every 20 s that it is not ready, for 15 minutes."""
+    world = redeploying(replace(CANARY, hold=hold), count=2)
+    settle(world)
+    (canary,) = of(world, "R2")
+    for _ in range(45):
+        world.readiness[canary] = Health(status=HealthStatus.FAILING, detail="it is loading")
+        after(world, 10)
+        world.readiness.pop(canary)
+        after(world, 10)
+    return world.state.deployment.status
+
+
+def test_a_step_that_is_interrupted_again_and_again_ends_the_deployment() -> None:
+    assert flapping(hold=False) is DeploymentStatus.FAILED
+
+
+def test_a_step_that_waits_for_a_word_is_not_ended_by_being_interrupted() -> None:
+    assert flapping(hold=True) is DeploymentStatus.RUNNING
+
+
+def test_an_old_instance_that_is_replaced_is_no_progress() -> None:
+    world = redeploying(replace(CANARY, hold=True), count=2)
+    settle(world)
+    progressed_ms = world.state.deployment.progressed_at_ms
+    world.exit(min(of(world, "R1")), 1)
+    settle(world)
+    after(world, 5)
+    assert live(world, "R1") == 2
+    assert world.state.deployment.progressed_at_ms == progressed_ms
 
 
 def test_the_planner_asks_to_be_woken_when_the_step_is_over() -> None:

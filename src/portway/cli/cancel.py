@@ -28,11 +28,9 @@ def command(stack: str | None, no_wait: bool, as_json: bool) -> None:
     back = (
         f"returning to release {release}"
         if release
-        else "nothing ran before it, so nothing more is started"
+        else "nothing ran before it, so what it had started is stopped"
     )
     session.say(f"The deployment of {name} is cancelled; {back}.")
-    if not release:
-        session.say(f"`portway apps delete {name}` takes away what it had started.")
     if not no_wait:
         wait_until_calm(client, name)
         if release:

@@ -34,7 +34,7 @@ from portway.controller.releasing import (
 )
 from portway.controller.remarks import remarks
 from portway.controller.sessions import Sessions
-from portway.controller.settle import gone_back, let_go, scales_of, undrained
+from portway.controller.settle import aborted, let_go, scales_of, undrained
 from portway.controller.strategies import check_request, strategy_notes, with_strategy
 from portway.controller.telemetry.access_reading import ReadsAccess
 from portway.controller.views import (
@@ -304,7 +304,7 @@ class PortwayOperations(
             release = known.promoting or ""
             states = world.of_stack(stack)
             mine = {
-                s.app_id: gone_back(s, "the user ended it", self._now_ms)
+                s.app_id: aborted(s, self._now_ms)
                 for s in states
                 if s in running or (release and s.deployment and s.deployment.release == release)
             }

@@ -170,5 +170,18 @@ def gone_back(state: AppState, reason: str, now_ms: int) -> AppState:
     return replace(state, target=before, count=count_before(state, deployment), leaving=False)
 
 
+def aborted(state: AppState, now_ms: int) -> AppState:
+    """The App gone back at its user's word; where nothing ran before, nothing of its deployment stays."""
+    deployment, reason = state.deployment, "the user ended it"
+    after = gone_back(state, reason, now_ms)
+    # What a scale has started cannot be told from what ran before it.
+    if deployment is None or not deployment.release or revision_before(state, deployment):
+        return after
+    ended = replace(
+        deployment, status=DeploymentStatus.CANCELLED, ended_at_ms=now_ms, reason=reason
+    )
+    return replace(after, deployment=ended, halted=f"not started: {reason}", called_off=True)
+
+
 def _event(stack: Stack, kind: str, message: str, now_ms: int, *, release: str = "") -> Event:
     return Event(at_ms=now_ms, kind=kind, message=message, stack=stack.name, release=release)

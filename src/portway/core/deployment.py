@@ -107,7 +107,11 @@ def _unhealthy_detail(draft: Draft) -> str:
 def _deadline_ms(draft: Draft, deployment: Deployment) -> int:
     if draft.app is None:
         return draft.now_ms + 3_600_000
-    return deployment.progressed_at_ms + int(draft.app.rollout.progress_deadline_s * 1000)
+    # A step that is observed has the time for that besides; interrupted again and again, it has no more.
+    observed_s = deployment.strategy.bake_s if is_midway(draft.state) else 0.0
+    return deployment.progressed_at_ms + int(
+        (draft.app.rollout.progress_deadline_s + observed_s) * 1000
+    )
 
 
 def _finish(draft: Draft, deployment: Deployment) -> None:

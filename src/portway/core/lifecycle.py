@@ -124,7 +124,7 @@ def _note_running(draft: Draft, record: InstanceRecord) -> None:
     is_well = health is not None and health.status is HealthStatus.PASSING
     if is_well and not _awaits_readiness(draft, record):
         draft.advance(record, Phase.READY)
-        _note_progress(draft)
+        _note_progress(draft, record)
     elif record.phase is Phase.PLANNED:
         draft.advance(record, Phase.STARTED)
     elif is_failing(draft.observed, record.id) and health is not None:
@@ -161,9 +161,10 @@ def explained(observed: Observed, instance_id: str, detail: str) -> str:
     return "; ".join(part for part in (detail, explanation) if part)
 
 
-def _note_progress(draft: Draft) -> None:
+def _note_progress(draft: Draft, record: InstanceRecord) -> None:
+    """One that replaces a dead one of the old revision brings no deployment further."""
     deployment = draft.state.deployment
-    if deployment is not None:
+    if deployment is not None and record.identity.revision == deployment.to_revision:
         draft.change(deployment=replace(deployment, progressed_at_ms=draft.now_ms))
 
 

@@ -12,7 +12,7 @@ def resumed(state: AppState, now_ms: int) -> AppState:
     """The App with times this clock can go by.
 
     Nothing lies in the future. What must happen in time (a deployment's progress, an instance's start) has
-    its whole time again: while nobody looked nothing could be seen to happen.
+    its whole time again: while nobody looked nothing could be seen to happen. A step is observed anew.
     """
     return replace(
         state,
@@ -35,6 +35,9 @@ def _deployment(deployment: Deployment, now_ms: int) -> Deployment:
         deployment,
         started_at_ms=min(deployment.started_at_ms, now_ms),
         progressed_at_ms=now_ms if running else min(deployment.progressed_at_ms, now_ms),
+        step_began_ms=_past(deployment.step_began_ms, now_ms),
+        baking_since_ms=_anew(deployment.baking_since_ms, now_ms, running=running),
+        paused_at_ms=_anew(deployment.paused_at_ms, now_ms, running=running),
     )
 
 
@@ -49,6 +52,10 @@ def _record(record: InstanceRecord, now_ms: int) -> InstanceRecord:
         draining_at_ms=_past(record.draining_at_ms, now_ms),
         stopping_at_ms=_past(record.stopping_at_ms, now_ms),
     )
+
+
+def _anew(since_ms: int | None, now_ms: int, *, running: bool) -> int | None:
+    return now_ms if running and since_ms is not None else _past(since_ms, now_ms)
 
 
 def _past(at_ms: int | None, now_ms: int) -> int | None:

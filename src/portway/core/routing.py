@@ -73,7 +73,8 @@ def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
     Listeners are those of the target revision and, while older revisions still run, theirs too: a
     listener that a new release drops goes only with the last instance that served it.
     """
-    if (state.target is None or state.leaving) and not state.live:
+    unwanted = state.target is None or state.leaving or state.called_off
+    if unwanted and not state.live:
         return ()
     candidates = _candidates(state, observed)
     routes: dict[RouteKey, Route] = {}
@@ -173,9 +174,13 @@ def kept_out_ids(state: AppState, observed: Observed) -> frozenset[str]:
     More than half go only once a second round of checks has said the same.
     """
     candidates = [r for r in state.instances if r.phase is Phase.READY]
-    failing = [r for r in candidates if is_failing(observed, r.id)]
-    sound = [r for r in candidates if r not in failing]
-    unready = [r for r in sound if is_unready(observed, r.id)]
+    ids = [r.id for r in candidates]
+    ill, not_ready = failing_among(observed, ids), unready_among(observed, ids)
+    if not (ill or not_ready):
+        return frozenset()
+    failing = [r for r in candidates if r.id in ill]
+    sound = [r for r in candidates if r.id not in ill]
+    unready = [r for r in sound if r.id in not_ready]
     if not sound or not (failing or unready):
         return frozenset()
     out = failing if len(unready) == len(sound) else failing + unready
@@ -213,10 +218,26 @@ def is_failing(observed: Observed, instance_id: str) -> bool:
     return health is not None and health.status is HealthStatus.FAILING
 
 
-def is_unready(observed: Observed, instance_id: str) -> bool:
-    """Whether the instance says that it is not ready. One that was not asked yet does not say so."""
-    readiness = observed.readiness.get(instance_id)
-    return readiness is not None and readiness.status is HealthStatus.FAILING
+def failing_among(observed: Observed, instance_ids: Iterable[str]) -> frozenset[str]:
+    """Those of them that fail."""
+    return _fail_in(observed.health, instance_ids)
+
+
+def unready_among(observed: Observed, instance_ids: Iterable[str]) -> frozenset[str]:
+    """Those of them that say that they are not ready. One that was not asked yet does not say so."""
+    return _fail_in(observed.readiness, instance_ids)
+
+
+def _fail_in(verdicts: Mapping[str, Health], instance_ids: Iterable[str]) -> frozenset[str]:
+    if not verdicts:
+        return frozenset()
+    return frozenset(
+        [
+            i
+            for i in instance_ids
+            if (verdict := verdicts.get(i)) is not None and verdict.status is HealthStatus.FAILING
+        ]
+    )
 
 
 def _spec_behind(key: RouteKey, app: App, state: AppState) -> PortSpec | None:

@@ -100,6 +100,7 @@ class AppState:
     failures: tuple[Failure, ...] = ()
     service_ports: Mapping[str, int] = field(default_factory=dict)
     halted: str = ""  # why no new instance is started (a failed first deployment); cleared by the next deployment
+    called_off: bool = False  # that deployment was aborted: what it had started leaves as well
     leaving: bool = False
     version: int = 0  # the store's row version
 

@@ -31,6 +31,9 @@ from portway.core.strategy import (
 
 def plan_instances(draft: Draft) -> None:
     """Let go of what is too much, start what is missing, as far as the deployment has come."""
+    if draft.state.called_off:
+        _call_off(draft)
+        return
     if is_paused(draft.state):
         _stand_still(draft)
         return
@@ -39,6 +42,13 @@ def plan_instances(draft: Draft) -> None:
         _plan_step(draft)
     else:
         plan_rollout(draft)
+
+
+def _call_off(draft: Draft) -> None:
+    """An aborted first deployment: all it had started leaves, what ran of another revision stays."""
+    draft.block(draft.state.halted)
+    for record in take_census(draft).fresh:
+        draft.advance(record, Phase.DRAINING, reason="its deployment was aborted")
 
 
 def _advance_step(draft: Draft) -> None:
@@ -61,14 +71,19 @@ def _advance_step(draft: Draft) -> None:
     if serving < wanted:
         # A step that lost an instance (somebody stopped it) is observed from the beginning.
         if deployment.baking_since_ms is not None:
-            again = replace(deployment, baking_since_ms=None, progressed_at_ms=draft.now_ms)
-            draft.change(deployment=again)
+            draft.change(deployment=_interrupted(draft, deployment))
     elif deployment.baking_since_ms is None:
         draft.change(deployment=replace(deployment, baking_since_ms=draft.now_ms))
         draft.event("deployment.baking", _observed_words(deployment, wanted, census.count))
         _end_bake(draft)
     else:
         _end_bake(draft)
+
+
+def _interrupted(draft: Draft, deployment: Deployment) -> Deployment:
+    """Only what waits for somebody's word has its whole time again: one that flaps must end."""
+    at_ms = draft.now_ms if deployment.strategy.hold else deployment.progressed_at_ms
+    return replace(deployment, baking_since_ms=None, progressed_at_ms=at_ms)
 
 
 def _switch(draft: Draft, deployment: Deployment, wanted: int) -> None:
