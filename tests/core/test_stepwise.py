@@ -16,6 +16,7 @@ from portway.core.plan import ApplyRoutes
 from portway.core.routes import EndpointState
 from portway.core.state import DeploymentStatus
 from portway.core.strategy import resumed, stepped
+from portway.core.trial import LOOK_AGAIN_MS
 from tests.simulation.world import ROLLOUTS, World, revision
 
 CANARY = Strategy(kind=StrategyKind.CANARY, canary_percents=(10,), bake_s=30)
@@ -133,6 +134,7 @@ def test_the_planner_asks_to_be_woken_when_the_step_is_over() -> None:
     world = redeploying(CANARY, count=2)
     settle(world)
     since_ms = world.state.deployment.baking_since_ms
+    world.now_ms = since_ms + 30_000 - LOOK_AGAIN_MS // 2
     assert world.plan().wake_at_ms == since_ms + 30_000
 
 
@@ -194,7 +196,7 @@ def test_a_held_step_waits_for_a_resume_however_long_that_takes() -> None:
     after(world, 86_400)
     assert world.state.deployment.status is DeploymentStatus.RUNNING
     assert len(of(world, "R2")) == 1
-    assert world.plan().wake_at_ms is None
+    assert world.plan().wake_at_ms == world.now_ms + LOOK_AGAIN_MS  # its requests are judged
     world.state = replace(
         world.state, deployment=stepped(world.state.deployment, now_ms=world.now_ms)
     )

@@ -11,6 +11,7 @@ from portway.core.state import AppState, Deployment
 from portway.core.strategy import (
     is_midway,
     is_stepwise,
+    parse_percent,
     parse_percents,
     resumed,
     standby_ids,
@@ -38,6 +39,18 @@ def test_percentages_ascend(text: str, percents: tuple[int, ...]) -> None:
 )
 def test_other_texts_are_no_percentages(text: str) -> None:
     assert parse_percents(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"), [("5%", 5), ("0", 0), ("100%", 100), (" 0.5 % ", 0.5)]
+)
+def test_a_share_of_requests_is_0_to_100_percent(text: str, percent: float) -> None:
+    assert parse_percent(text) == percent
+
+
+@pytest.mark.parametrize("text", ["", "%", "-1", "101", "1e1", "nan", "5%%", "²", "5.1234", "five"])
+def test_other_texts_are_no_share_of_requests(text: str) -> None:
+    assert parse_percent(text) is None
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,14 @@ from portway.core.stack import Certificate
 from portway.core.traffic import Traffic
 
 TakeRequests = Callable[[Sequence[ServedRequest], int], None]
+_NOTHING = Traffic()
 
 
 class MemoryBalancer:
     """Keeps the routes it is given and reports them as served.
 
-    `connections` maps an instance id to the connections it is said to have; `blocked` maps a
+    `connections` maps an instance id to the connections it is said to have, `traffic_to` to what it is
+    said to have been counted for, on every listener it is behind; `blocked` maps a
     listener to why it cannot be bound; each of the `fail_next_*` messages fails one call.
     """
 
@@ -34,6 +36,7 @@ class MemoryBalancer:
         self.applied = 0
         self.reported: frozenset[str] = frozenset()
         self.traffic: dict[RouteKey, Traffic] = {}
+        self.traffic_to: dict[str, Traffic] = {}
         self._take: TakeRequests | None = None
         self.served: dict[RouteKey, Route] = {}
         self.held_certificates: tuple[Certificate, ...] = ()
@@ -125,6 +128,7 @@ class MemoryBalancer:
                     port_number=endpoint.port_number,
                     state=endpoint.state,
                     connections=self.connections.get(endpoint.instance_id, 0),
+                    traffic=self.traffic_to.get(endpoint.instance_id, _NOTHING),
                 )
                 for endpoint in route.endpoints
             ),

@@ -105,11 +105,17 @@ _strategy = (
         help="How long each step is observed before the next (30).",
     ),
     click.option("--hold", is_flag=True, help="Wait at each step for `portway resume`."),
+    click.option(
+        "--max-failed",
+        default="",
+        metavar="PERCENT",
+        help="Go back when so many more requests fail than of the old release (5%; 100%: never).",
+    ),
 )
 
 
 def strategy_options(function: Callable[..., None]) -> Callable[..., None]:
-    """`--strategy`, `--canary`, `--bake` and `--hold`; the command gets them as `how`, see strategy_body()."""
+    """`--strategy`, `--canary`, `--bake`, `--hold`, `--max-failed`; the command gets them as `how`, see strategy_body()."""
 
     @wraps(function)
     def asked(
@@ -118,9 +124,11 @@ def strategy_options(function: Callable[..., None]) -> Callable[..., None]:
         canary: str,
         bake_s: float | None,
         hold: bool,
+        max_failed: str,
         **more: Any,
     ) -> None:
-        function(*arguments, how=strategy_body(strategy, canary, bake_s, hold), **more)
+        how = strategy_body(strategy, canary, bake_s, hold, max_failed)
+        function(*arguments, how=how, **more)
 
     for option in reversed(_strategy):
         asked = option(asked)
@@ -128,7 +136,7 @@ def strategy_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def strategy_body(
-    strategy: str | None, canary: str, bake_s: float | None, hold: bool
+    strategy: str | None, canary: str, bake_s: float | None, hold: bool, max_failed: str = ""
 ) -> dict[str, Any]:
     """What of them was given, as a request carries it; refused before anything is built or asked."""
     given: dict[str, Any] = {
@@ -136,6 +144,7 @@ def strategy_body(
         "canary": canary,
         "bake_s": bake_s,
         "hold": hold,
+        "max_failed": max_failed,
     }
     body = {
         key: value for key, value in given.items() if value or key == "bake_s" and value is not None

@@ -14,6 +14,7 @@ from portway.core.strategy import (
     has_room,
     is_running,
     is_stepwise,
+    parse_percent,
     parse_percents,
     steps_of,
 )
@@ -67,12 +68,15 @@ def chosen(app: App, asked: StrategyRequest | None) -> Strategy:
     if asked.canary and not asked.strategy:
         kind = StrategyKind.CANARY
     percents = parse_percents(asked.canary) if asked.canary else None
+    max_failed = parse_percent(asked.max_failed)
     return Strategy(
         kind=kind,
         canary_percents=percents or own.canary_percents,
         bake_s=own.bake_s if asked.bake_s is None else asked.bake_s,
         # Who says how long each step is observed does not want to be asked at each.
         hold=asked.hold or (own.hold and asked.bake_s is None),
+        max_failed_percent=own.max_failed_percent if max_failed is None else max_failed,
+        min_requests=own.min_requests,
     )
 
 
@@ -97,6 +101,11 @@ def check_request(asked: StrategyRequest | None) -> None:
             f"{asked.canary[:60]!r} are no steps of a canary",
             hint="Use ascending percentages from 1% to 99%, for instance 10% or 5%,25%,50%.",
         )
+    if asked.max_failed and parse_percent(asked.max_failed) is None:
+        raise RequestError(
+            f"{asked.max_failed[:60]!r} is no share of requests",
+            hint="Use 0% to 100%, for instance 5%; 100% judges no requests.",
+        )
     _check_bake(asked)
 
 
@@ -105,12 +114,15 @@ def _check_bake(asked: StrategyRequest) -> None:
         raise RequestError(
             f"a step cannot be observed for {asked.bake_s:g} s", hint="Use 0 to 86400 seconds."
         )
-    observes = asked.hold or asked.bake_s is not None
-    if observes and asked.strategy == StrategyKind.ROLLING:
+    if _observes(asked) and asked.strategy == StrategyKind.ROLLING:
         raise RequestError(
             "a rolling deployment has no steps to observe or to hold",
             hint="Use --strategy canary or blue-green with it.",
         )
+
+
+def _observes(asked: StrategyRequest) -> bool:
+    return asked.hold or asked.bake_s is not None or bool(asked.max_failed)
 
 
 def strategy_notes(states: Sequence[AppState], asked: StrategyRequest | None) -> list[str]:
@@ -120,7 +132,7 @@ def strategy_notes(states: Sequence[AppState], asked: StrategyRequest | None) ->
         if asked is None or state.target is None or state.deployment is None:
             continue
         wanted = chosen(state.target.app, asked).kind
-        if wanted is StrategyKind.ROLLING and (asked.hold or asked.bake_s is not None):
+        if wanted is StrategyKind.ROLLING and _observes(asked):
             notes.append(
                 f"{state.target.app.name} is deployed rolling, which has no steps to observe"
             )

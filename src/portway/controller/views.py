@@ -54,13 +54,15 @@ class StrategyRequest:
     """How to deploy, instead of what the manifest says; what is left out stays as it says.
 
     `strategy`: rolling, canary or blue-green. `canary`: its steps, "5%,25%,50%". `bake_s`: how long each
-    step is observed. `hold`: each step waits for `resume` instead.
+    step is observed. `hold`: each step waits for `resume` instead. `max_failed`: so many more requests may
+    fail than of the old release, "5%".
     """
 
     strategy: str = ""
     canary: str = ""
     bake_s: float | None = None
     hold: bool = False
+    max_failed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

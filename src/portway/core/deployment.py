@@ -11,6 +11,7 @@ from portway.core.lifecycle import explained, standing
 from portway.core.rollout import take_census
 from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
 from portway.core.strategy import is_midway, is_strict
+from portway.core.trial import failed_requests, note_traffic_before
 
 
 def judge_deployment(draft: Draft) -> None:
@@ -18,6 +19,8 @@ def judge_deployment(draft: Draft) -> None:
     deployment = draft.state.deployment
     if deployment is None or deployment.status is not DeploymentStatus.RUNNING:
         return
+    note_traffic_before(draft)
+    deployment = draft.state.deployment or deployment
     failure = _failure_reason(draft, deployment)
     if failure:
         _fail(draft, deployment, failure)
@@ -75,7 +78,7 @@ def _failed_trial(draft: Draft, failures: tuple[Failure, ...]) -> str:
         if record.phase is Phase.READY and record.id in census.failing and health is not None:
             name = record.id.rpartition("/")[2]
             return f"{name} became unhealthy: {explained(draft.observed, record.id, health.detail)}"
-    return ""
+    return failed_requests(draft)
 
 
 def _stands_still(deployment: Deployment) -> bool:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from portway.core.app import App, Strategy
 from portway.core.instance import InstanceRecord, Phase
+from portway.core.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,8 @@ class Deployment:
     `id` is shared by every App of one promotion, `release` is what that promotion brings.
     `from_app`: the spec before, where the revision stays and its spec changes in place. `strategy` is
     fixed when it begins; `step`: how many of its steps are behind it, `step_began_ms`: when the present
-    one began; `baking_since_ms`: since when all of it serves.
+    one began; `baking_since_ms`: since when all of it serves. `traffic_before`: what the balancer had counted
+    by instance when a deployment by steps began.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Deployment:
     step: int = 0
     step_began_ms: int | None = None
     baking_since_ms: int | None = None
+    traffic_before: Mapping[str, Traffic] | None = None
     paused_at_ms: int | None = None  # nothing starts and nothing leaves until it is resumed
 
 

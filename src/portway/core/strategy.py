@@ -5,6 +5,7 @@ All of it follows from the state; time only moves the step (stepwise.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from portway.core.state import AppState, Deployment, DeploymentStatus
 
 STEPS_MAX = 20
 BAKE_MAX_S = 86_400.0
+MIN_REQUESTS_MAX = 1_000_000
 _TAKEN_BACK = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED)
 
 
@@ -25,6 +27,14 @@ def parse_percents(text: str) -> tuple[int, ...] | None:
     percents = tuple(int(word) for word in words)
     ascending = all(a < b for a, b in zip(percents, percents[1:], strict=False))
     return percents if ascending and percents[0] > 0 and len(percents) <= STEPS_MAX else None
+
+
+def parse_percent(text: str) -> float | None:
+    """ "5%" or "0.5" as a number; None unless it is 0 to 100."""
+    word = text.strip().removesuffix("%").strip()
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", word):
+        return None
+    return float(word) if float(word) <= 100 else None
 
 
 def step_counts(strategy: Strategy, count: int) -> tuple[int, ...]:
@@ -93,6 +103,11 @@ def is_prepared_unseen(state: AppState) -> bool:
 def is_strict(state: AppState) -> bool:
     """Whether one new instance that fails is enough to go back: the new ones have traffic and are on trial."""
     return is_stepwise(state) and not is_prepared_unseen(state)
+
+
+def is_on_trial(state: AppState) -> bool:
+    """Whether new instances have traffic beside old ones to compare them with: once the steps are done, these leave."""
+    return is_midway(state) and is_strict(state)
 
 
 def is_holding(state: AppState) -> bool:

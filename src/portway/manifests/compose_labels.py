@@ -21,7 +21,8 @@ _SUFFIXES = (
     "health.path", "health.port", "health.timeout", "health.interval",
     "health.threshold.healthy", "health.threshold.unhealthy", "idle.timeout", "draining.timeout",
     "deployment.minimum", "deployment.maximum", "balancer", "start.shift", "access_log",
-    "deploy.strategy", "deploy.canary", "deploy.bake_s", "deploy.hold",
+    "deploy.strategy", "deploy.canary", "deploy.bake_s", "deploy.hold", "deploy.max_failed",
+    "deploy.min_requests",
 )  # fmt: skip
 _CHECK_SUFFIXES = ("status", "method", "host", "protocol", "command", "grace", "delay")
 _READINESS_SUFFIXES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portway.core.app import Strategy, StrategyKind
-from portway.core.strategy import BAKE_MAX_S, parse_percents
+from portway.core.strategy import BAKE_MAX_S, MIN_REQUESTS_MAX, parse_percent, parse_percents
 from portway.manifests.compose_labels import Labels, Setting
 from portway.manifests.compose_values import parse_duration
 from portway.manifests.tree import parse_number, shown
@@ -26,6 +26,8 @@ def strategy_of(labels: Labels) -> Strategy:
         canary_percents=_percents(canary) if canary else default.canary_percents,
         bake_s=_bake_s(bake) if bake else default.bake_s,
         hold=hold.flag() if hold else default.hold,
+        max_failed_percent=_max_failed_percent(labels.setting("deploy.max_failed")),
+        min_requests=_min_requests(labels),
     )
 
 
@@ -48,6 +50,27 @@ def _percents(setting: Setting) -> tuple[int, ...]:
             "Write ascending percentages from 1% to 99%, for instance 10% or 5%,25%,50%.",
         )
     return percents or Strategy().canary_percents
+
+
+def _max_failed_percent(setting: Setting | None) -> float:
+    if setting is None:
+        return Strategy().max_failed_percent
+    percent = parse_percent(setting.value)
+    if percent is None:
+        setting.error(
+            f"{setting.key} must be 0% to 100%, not '{shown(setting.value)}'",
+            "For instance 5%: so many more requests may fail than of the old release. 100% switches it off.",
+        )
+        return Strategy().max_failed_percent
+    return percent
+
+
+def _min_requests(labels: Labels) -> int:
+    setting, default = labels.setting("deploy.min_requests"), Strategy().min_requests
+    if setting is None:
+        return default
+    given = setting.integer(service=labels.service, minimum=1, maximum=MIN_REQUESTS_MAX)
+    return default if given is None else given
 
 
 def _bake_s(setting: Setting) -> float:

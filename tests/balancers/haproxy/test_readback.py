@@ -35,7 +35,7 @@ def test_statistics_count_open_and_queued_connections() -> None:
     text = (
         "# pxname,svname,qcur,scur,stot,econ,eresp,mode,req_tot,dreq,ereq,hrsp_5xx,\n"
         "f,FRONTEND,,1,9,,,tcp,,4,6,,\n"
-        "b.http,web-1,2,3,9,1,0,http,,,,,\n"
+        "b.http,web-1,2,3,0,0,0,http,,,,,\n"
         "b.http,BACKEND,0,3,9,1,2,http,7,1,,5,\n"
         "b.tcp,BACKEND,0,3,5,1,0,tcp,,,,,\n"
     )
@@ -46,6 +46,21 @@ def test_statistics_count_open_and_queued_connections() -> None:
         "f": Traffic(denied=4, malformed=6),
         "b.http": Traffic(requests=7, not_connected=1, broken_off=2, errors_5xx=5, denied=1),
         "b.tcp": Traffic(requests=5, not_connected=1),
+    }
+
+
+def test_requests_of_a_server_are_its_answers_and_those_it_never_answered() -> None:
+    text = (
+        "# pxname,svname,qcur,scur,stot,econ,eresp,wretr,wredis,mode,hrsp_2xx,hrsp_4xx,hrsp_5xx,\n"
+        "b.http,web-1,0,0,30,1,2,4,3,http,10,5,4,\n"
+        "b.tcp,web-1,0,0,9,1,0,0,0,tcp,,,,\n"
+        "b.tcp,web-2,0,0,0,0,0,0,0,tcp,,,,\n"
+    )
+    assert parse_statistics(text).traffic == {
+        "b.http/web-1": Traffic(
+            requests=25, not_connected=1, broken_off=2, errors_5xx=4, retried=4, redispatched=3
+        ),
+        "b.tcp/web-1": Traffic(requests=9, not_connected=1),
     }
 
 

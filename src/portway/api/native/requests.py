@@ -22,22 +22,27 @@ class Steps:
     """How to deploy, where it is not to be as the manifest says.
 
     `strategy`: rolling, canary or blue-green. `canary`: its steps, for instance "5%,25%,50%". `bake_s`:
-    how long each step is observed. `hold`: each step waits for `resume` instead.
+    how long each step is observed. `hold`: each step waits for `resume` instead. `max_failed`: so many more
+    requests may fail than of the old release, for instance "5%"; "100%" judges none.
     """
 
     strategy: str = ""
     canary: str = ""
     bake_s: float | None = None
     hold: bool = False
+    max_failed: str = ""
 
     @property
     def asked(self) -> StrategyRequest | None:
         """What of it was given; None when nothing was."""
-        if not (self.strategy or self.canary or self.bake_s is not None or self.hold):
-            return None
-        return StrategyRequest(
-            strategy=self.strategy, canary=self.canary, bake_s=self.bake_s, hold=self.hold
+        asked = StrategyRequest(
+            strategy=self.strategy,
+            canary=self.canary,
+            bake_s=self.bake_s,
+            hold=self.hold,
+            max_failed=self.max_failed,
         )
+        return None if asked == StrategyRequest() else asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -250,7 +250,7 @@ class HAProxyBalancer:
         if self._needs_reload(running, rendered, listeners):
             await self._reload(listeners, rendered)
         await self._sync(listeners)
-        self._counters.forget_all_but({n for one in listeners for n in (one.name, *one.backends)})
+        self._counters.forget_all_but({n for one in listeners for n in one.counted})
         remove_others(self._directory, rendered.files)
         self._save()
 

@@ -1,4 +1,4 @@
-"""What HAProxy counts by frontend and backend, added up over workers that come and go, so that it never goes backwards."""
+"""What HAProxy counts by frontend, backend and server, added up over workers that come and go, so that it never goes backwards."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Counters:
                 self._base[name] = self._base.get(name, Traffic()) + counted
 
     def forget_all_but(self, names: Collection[str]) -> None:
-        """Drop frontends and backends that are no more."""
+        """Drop what is no more."""
         self._base = {name: counts for name, counts in self._base.items() if name in names}
         for seen in self._seen.values():
             for name in [n for n in seen if n not in names]:

@@ -92,6 +92,12 @@ class Listener:
         return (*http, self.tcp_backend) if self.speaks_tcp else http
 
     @property
+    def counted(self) -> tuple[str, ...]:
+        """The names HAProxy counts under: frontend, backends, and each server of each."""
+        servers = (f"{b}/{server.name}" for b in self.backends for server in self.servers)
+        return (self.name, *self.backends, *servers)
+
+    @property
     def http_backend(self) -> str:
         return f"{self.name}.http"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portway.balancers.haproxy.listeners import bind_address
 from portway.core.traffic import Traffic
 
 _FORCED_MAINTENANCE = 0x01
+_ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Statistics:
 
     frontends: frozenset[str]
     connections: Mapping[ServerKey, int]  # open and queued
-    traffic: Mapping[str, Traffic]  # by frontend and backend; only the latter counts requests
+    traffic: Mapping[str, Traffic]  # by frontend, backend and server; a frontend counts no requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +86,10 @@ def parse_statistics(text: str) -> Statistics:
         elif name == "BACKEND":
             traffic[proxy] = _counted(row)
         else:
-            open_now = _number(row["scur"]) + _number(row["qcur"])
-            connections[ServerKey(backend=proxy, server=name)] = open_now
+            key = ServerKey(backend=proxy, server=name)
+            connections[key] = _number(row["scur"]) + _number(row["qcur"])
+            if row["stot"] != "0":
+                traffic[str(key)] = _counted_of_server(row)
     return Statistics(frontends=frozenset(frontends), connections=connections, traffic=traffic)
 
 
@@ -107,6 +110,27 @@ def _counted(row: Mapping[str, str]) -> Traffic:
         client_aborts=count("cli_abrt"),
         server_aborts=count("srv_abrt"),
     )
+
+
+def _counted_of_server(row: Mapping[str, str]) -> Traffic:
+    """A server's own counters. HAProxy counts its answers, and apart from them what never became one."""
+
+    def count(column: str) -> int:
+        return _number(row.get(column, ""))
+
+    counted = Traffic(
+        not_connected=count("econ"),
+        broken_off=count("eresp"),
+        errors_5xx=count("hrsp_5xx"),
+        retried=count("wretr"),
+        redispatched=count("wredis"),
+    )
+    unanswered = counted.failed + counted.redispatched
+    if row["mode"] == "http":
+        requests = unanswered + sum(map(count, _ANSWERS))
+    else:
+        requests = max(unanswered, count("stot"))
+    return replace(counted, requests=requests)
 
 
 def parse_info(text: str) -> WorkerInfo:

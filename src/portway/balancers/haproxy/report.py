@@ -52,7 +52,7 @@ def _served_route(
         owner=listener.route.owner,
         port_name=listener.route.port_name,
         endpoints=tuple(
-            _served_endpoint(endpoints[name], keys, servers, connections)
+            _served_endpoint(endpoints[name], keys, servers, connections, counters)
             for name, keys in sorted(live.items())
         ),
         requests=traffic.requests,
@@ -66,6 +66,7 @@ def _served_endpoint(
     keys: Sequence[ServerKey],
     servers: Mapping[ServerKey, ServerState],
     connections: Mapping[ServerKey, int],
+    counters: Counters,
 ) -> ServedEndpoint:
     ready = all(servers[key].weight for key in keys)
     return ServedEndpoint(
@@ -74,4 +75,5 @@ def _served_endpoint(
         port_number=endpoint.port_number,
         state=EndpointState.READY if ready else EndpointState.DRAINING,
         connections=sum(connections.get(key, 0) for key in keys),
+        traffic=counters.total(*map(str, keys)),
     )
