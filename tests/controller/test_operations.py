@@ -140,6 +140,16 @@ async def test_an_abort_of_a_first_deployment_stops_all_that_it_had_started(
     portway.check_nothing_left_over()
 
 
+async def test_an_aborted_first_deployment_can_be_deleted_at_once(portway: Portway) -> None:
+    await portway.promote("shop", WEB)
+    await portway.until(lambda: len(portway.running()) == 1)
+    await portway.operations.cancel("shop")
+    await portway.operations.delete_stack("shop")
+    await portway.settled()
+    assert "shop/web" not in portway.world.apps
+    portway.check_nothing_left_over()
+
+
 async def test_an_abort_of_an_app_that_is_new_leaves_the_others_as_they_were(
     portway: Portway,
 ) -> None:

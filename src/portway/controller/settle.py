@@ -99,7 +99,7 @@ def let_go(state: AppState, release: str, *, now_ms: int) -> AppState:
         started_at_ms=now_ms,
         progressed_at_ms=now_ms,
     )
-    return replace(state, target=None, deployment=deployment, leaving=False)
+    return replace(state, target=None, deployment=deployment, leaving=False, called_off=False)
 
 
 def undrained(state: AppState) -> AppState:
