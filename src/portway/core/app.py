@@ -185,13 +185,15 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Limits the engine enforces; None = none."""
+    """Limits the engine enforces; None = none. `swap_bytes`: besides the memory, 0 = no swap."""
 
     memory_bytes: int | None = None
     memory_reservation_bytes: int | None = None
     cpus: float | None = None
     cpu_shares: int | None = None
     pids: int | None = None
+    swap_bytes: int | None = None
+    swappiness: int | None = None  # 0 to 100
 
 
 class VolumeKind(StrEnum):
@@ -207,7 +209,7 @@ class Volume:
     """A path inside the instance and what is mounted there. `source`: host path, volume name, or "" (anonymous, tmpfs).
 
     `external`: `source` is the engine's own name for a volume that exists, not one of the stack's.
-    `size_bytes` limits a tmpfs.
+    `size_bytes` limits a tmpfs, `options` are its mount options. `driver` and `driver_options` make a named volume.
     """
 
     kind: VolumeKind
@@ -216,6 +218,9 @@ class Volume:
     read_only: bool = False
     external: bool = False
     size_bytes: int | None = None
+    options: tuple[str, ...] = ()
+    driver: str = ""
+    driver_options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +277,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerOptions:
-    """What only a container engine understands."""
+    """What only a container engine understands. `log_driver` "" = json-file, rotated, unless the machine has another."""
 
     privileged: bool = False
     cap_add: tuple[str, ...] = ()
@@ -288,6 +293,10 @@ class ContainerOptions:
     security_opt: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     group_add: tuple[str, ...] = ()
+    interactive: bool = False  # its standard input stays open
+    dns_search: tuple[str, ...] = ()
+    log_driver: str = ""
+    log_options: Mapping[str, str] = field(default_factory=dict)
 
 
 class ContainerCondition(StrEnum):

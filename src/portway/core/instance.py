@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from portway.core.app import Protocol
 from portway.core.ports import Lease
 
 
@@ -76,12 +77,46 @@ class EngineState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PortBinding:
+    """A host port as the engine really bound it."""
+
+    container_port: int
+    host_port: int
+    protocol: Protocol = Protocol.TCP
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedContainer:
+    """One container of an instance as its engine reports it. `name` "" where an instance is one unnamed container.
+
+    `error`: why it could not start. `image_id` is the immutable id of what it runs; `address` is its own ("" = none).
+    """
+
+    name: str
+    state: EngineState
+    container_id: str = ""
+    essential: bool = True
+    exit_code: int | None = None
+    oom_killed: bool = False
+    error: str = ""
+    health: str = ""  # as engine_health
+    started_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    image: str = ""
+    image_id: str = ""
+    address: str = ""
+    bindings: tuple[PortBinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedInstance:
     """One instance as its engine reports it.
 
     `address` is where the balancer on the same machine reaches it (container address, or the
     address a process listens on); empty while unknown. `reaches_container`: at `address` the
-    container_port answers, otherwise the leased host_port does.
+    container_port answers, otherwise the leased host_port does. Of several containers: CREATED until all
+    have been started, RUNNING while every essential one runs, then EXITED.
     """
 
     identity: InstanceIdentity
@@ -96,6 +131,10 @@ class ObservedInstance:
     details: Mapping[str, str] = field(
         default_factory=dict
     )  # container id, pid ...: shown, never decided on
+    containers: tuple[
+        ObservedContainer, ...
+    ] = ()  # in the order they start; () = the engine has none
+    failed_container: str = ""  # of several, the one whose end ended the instance
 
     @property
     def id(self) -> str:
