@@ -12,11 +12,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from portway.cli.client import Client
+from portway.cli.client import Client, ServerAbsent
+from portway.cli.launch import answers, ending
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTWAY = Path(sys.executable).with_name("portway")
@@ -72,6 +74,12 @@ _walk = PortWalk()
 def free_port() -> int:
     """A TCP port nobody listens on."""
     return _walk.take(1)
+
+
+def free_ports(count: int) -> str:
+    """A range of so many TCP ports nobody listens on, as portway wants to be told of it."""
+    first = _walk.take(count)
+    return f"{first}-{first + count - 1}"
 
 
 @dataclass
@@ -137,6 +145,10 @@ class Machine:
         assert "Traceback" not in said
         return said
 
+    def ask(self, path: str, **query: object) -> Any:
+        """GET it from the server: for what is asked again and again, as a command takes its time to start."""
+        return Client(self.home / "portway.sock").ask("GET", path, query=query)
+
     def json(self, *words: str) -> Any:
         return json.loads(self.ok(*words, "--json"))
 
@@ -148,18 +160,27 @@ class Machine:
 
     def close(self) -> None:
         """Delete every stack, stop the server; nothing may be left."""
-        if not (self.home / "portway.sock").exists() and not self.home.exists():
+        if not self.home.exists():
             return
-        self.run("server", "start")
-        for stack in json.loads(self.run("apps", "--json").stdout or "[]"):
-            self.run("apps", "delete", "-a", stack["name"], "--yes")
-        self.run("server", "stop")
+        client = Client(self.home / "portway.sock")
+        if not answers(client) and self.has_run():
+            self.run("server", "start")
+        with suppress(ServerAbsent):
+            for stack in client.ask("GET", "/stacks"):
+                client.ask("DELETE", f"/stacks/{stack['name']}", query={"drain": 0})
+            until(lambda: client.ask("GET", "/stacks") == [], why="every stack is deleted")
+            with ending(client):
+                client.ask("POST", "/server/stop", body={})
         try:
             until(lambda: not self.processes(), deadline_s=20, why="no process left")
         finally:
             for pid in self.processes():
                 os.kill(pid, 9)
             shutil.rmtree(self.home, ignore_errors=True)
+
+    def has_run(self) -> bool:
+        """Whether a server of this home may have left something."""
+        return any(self.home.iterdir())
 
     def processes(self) -> list[int]:
         """Every process whose command line or environment names this home."""
@@ -190,7 +211,7 @@ SHOP = """services:
   web:
     {what}
     command: {command}
-    stop_grace_period: 1s
+    stop_signal: SIGKILL
     ports:
       - {ports}
 {more}"""

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -127,6 +128,12 @@ def processes_in(directory: Path, program: str) -> list[int]:
     return found
 
 
+def children(parent: int) -> list[int]:
+    """The processes it has started and not yet buried."""
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
 def kill(process_id: int) -> None:
     """SIGKILL, and gone when this returns."""
     descriptor = os.pidfd_open(process_id)
@@ -164,6 +171,42 @@ class Later(threading.Thread):
     def wait(self) -> str:
         self.join(timeout=120)
         return self.answer
+
+
+class Rounds(threading.Thread):
+    """Asks one URL after another, again and again while the block lasts; what goes wrong is a sentence."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        super().__init__(daemon=True)
+        self._urls = urls
+        self._over = threading.Event()
+        self.asked = 0
+        self.failures: list[str] = []
+
+    @property
+    def laps(self) -> int:
+        return self.asked // len(self._urls)
+
+    def __enter__(self) -> Rounds:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+
+    def __str__(self) -> str:
+        return f"{len(self.failures)} of {self.asked} requests failed"
+
+    def run(self) -> None:
+        while not self._over.wait(0.005):
+            url = self._urls[self.asked % len(self._urls)]
+            try:
+                with urllib.request.urlopen(url, timeout=10) as response:
+                    response.read()
+            except OSError as error:
+                self.failures.append(f"{url}: {error}")
+            self.asked += 1
 
 
 class WebSocket:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import select
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from portway.cli.client import Client
-from tests.e2e.chaos.support import Site, at_rest, length, report
-from tests.e2e.machine import PORTWAY, ROOT, Machine, free_port, get, until
+from tests.e2e.chaos.support import Rounds, Site, at_rest, children, kill, length, report
+from tests.e2e.machine import PORTWAY, ROOT, Machine, free_port, free_ports, get, until
 
 sys.path.insert(0, str(ROOT / "examples"))
 from prober import Prober  # noqa: E402
@@ -57,35 +63,79 @@ def _told(site: Site) -> list[str]:
 
 def test_one_app_that_cannot_be_routed_holds_up_none_of_the_others(processes: Machine):
     """B3: its listener is somebody else's; all the others change over beside it."""
-    count = length(6, 100)
-    numbers = [free_port() for _ in range(count)]
-    service = """  app{nth}:
-    command: "{python} -m http.server --bind 127.0.0.1 --directory {text} $$PORT"
+    street = Street(processes, length(6, 499))
+    street.deploy("v0")
+    with socket.create_server(("127.0.0.1", free_port())) as foreign:
+        number = foreign.getsockname()[1]
+        street.bad_one(number)
+        said = processes.refused("deploy", "-a", "bad", "--no-wait", code=2)
+        assert str(number) in said
+    street.bad_one(number)
+    processes.ok("deploy", "-a", "bad")
+    with _stolen(processes, number):
+        until(lambda: get(street.url(street.numbers[-1])), why="HAProxy is back")
+        with Rounds([street.url(n) for n in street.numbers]) as rounds:
+            until(lambda: rounds.laps >= 1, deadline_s=120)
+            street.deploy("v1")
+        said = processes.ok("apps", "info", "-a", "bad")
+        assert f"Port {number} on 127.0.0.1 cannot be listened on: it is held by" in said
+    report(
+        f"B3: {len(street.numbers)} apps changed over beside one that cannot be routed: {rounds}"
+    )
+    assert rounds.failures == []
+    assert {get(street.url(n)) for n in street.numbers} == {"v1"}
+    until(lambda: get(street.url(number)) == "v1", why="its listener is free again")
+
+
+class Street:
+    """Many small apps beside each other, each with a listener: one stack of good ones, one of a bad one."""
+
+    _SERVICE = """  app{nth}:
+    command: "busybox httpd -f -p 127.0.0.1:$$PORT -h {text}"
     ports: ["{number}:80"]
     stop_grace_period: 1s
 """
 
-    def deploy(text: str) -> None:
-        processes.write(f"{text}/index.html", text)
-        services = (
-            service.format(nth=n, python=sys.executable, text=text, number=number)
-            for n, number in enumerate(numbers)
-        )
-        processes.manifest("services:\n" + "".join(services))
-        processes.ok("deploy", "-a", "good", timeout_s=length(120, 600))
+    def __init__(self, machine: Machine, count: int) -> None:
+        self._machine = machine
+        self.numbers = [free_port() for _ in range(count)]
+        machine.variables["PORTWAY_HOST_PORTS"] = free_ports(2 * count + 60)
 
-    deploy("v0")
-    with socket.create_server(("127.0.0.1", free_port())) as foreign:
-        number = foreign.getsockname()[1]
-        processes.manifest(
-            "services:\n"
-            + service.format(nth="bad", python=sys.executable, text="v0", number=number)
+    def deploy(self, text: str) -> None:
+        self._write(text, dict(enumerate(self.numbers)))
+        began_s = time.monotonic()
+        self._machine.ok("deploy", "-a", "good", timeout_s=length(120, 900))
+        report(f"B3: {len(self.numbers)} apps deployed in {time.monotonic() - began_s:.1f} s")
+
+    def bad_one(self, number: int) -> None:
+        self._write("v1", {"bad": number})
+
+    @staticmethod
+    def url(number: int) -> str:
+        return f"http://127.0.0.1:{number}/"
+
+    def _write(self, text: str, numbers: Mapping[int | str, int]) -> None:
+        self._machine.write(f"{text}/index.html", text)
+        services = (
+            self._SERVICE.format(nth=nth, text=text, number=number)
+            for nth, number in numbers.items()
         )
-        said = processes.refused("deploy", "-a", "bad", "--no-wait", code=2)
-        assert str(number) in said
-        deploy("v1")
-    report(f"B3: {count} apps changed over beside one that cannot be routed")
-    assert {get(f"http://127.0.0.1:{number}/") for number in numbers} == {"v1"}
+        self._machine.manifest("services:\n" + "".join(services))
+
+
+@contextmanager
+def _stolen(machine: Machine, number: int) -> Iterator[None]:
+    """HAProxy dies, and somebody else takes one of its ports before it is back."""
+    server, master = machine.server_pid(), machine.json("server", "status")["balancer_pid"]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        for victim in (int(master), *children(int(master))):
+            kill(victim)
+        foreign = socket.create_server(("127.0.0.1", number))
+    finally:
+        os.kill(server, signal.SIGCONT)
+    with foreign:
+        yield
 
 
 def test_of_two_operators_who_deploy_at_once_one_is_told_to_wait(site: Site):
@@ -117,30 +167,91 @@ def test_of_two_operators_who_deploy_at_once_one_is_told_to_wait(site: Site):
 
 
 @pytest.fixture
-def crowd() -> Iterator[int]:
+def crowd_size() -> Iterator[int]:
     """So many connections as this process may have open."""
-    wanted = length(400, 10_000)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft = min(wanted + 500, before[1]) if before[1] != resource.RLIM_INFINITY else wanted + 500
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, before[0]), before[1]))
+    wanted = length(500, 10_000)
+    if before[1] != resource.RLIM_INFINITY:
+        wanted = min(wanted, before[1] - 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(wanted + 500, before[0]), before[1]))
     yield wanted
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_clients_that_only_hold_connections_keep_nobody_from_deploying(site: Site, crowd: int):
-    """B5: idle ones, and ones that send a header a byte at a time."""
+def test_clients_that_only_hold_connections_keep_nobody_from_deploying(site: Site, crowd_size: int):
+    """B5: idle ones, and ones that send a header a byte at a time; who is cut off comes back."""
     number = free_port()
     site.machine.variables["PORTWAY_LISTEN"] = f"127.0.0.1:{number}"
     site.deploy("v0")
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(crowd)]
-        for one in sockets:
-            one.settimeout(5)
-            if one.connect_ex(("127.0.0.1", number)) == 0 and one.fileno() % 4 == 0:
-                one.sendall(b"GET /v1/version HTTP/1.1\r\nX-Slow: ")
-        client = Client(site.machine.home / "portway.sock", timeout_s=10)
+    server = site.machine.server_pid()
+    client = Client(site.machine.home / "portway.sock", timeout_s=10)
+    with Prober(site.url, rate_per_s=50) as prober, Crowd(number, crowd_size) as crowd:
+        until(lambda: crowd.is_complete, why="all of them are connected")
         assert client.ask("GET", "/stacks/shop")["name"] == "shop"
+        assert get(f"http://127.0.0.1:{number}/v1/version"), "a newcomer is answered beside them"
         site.deploy("v1")
-    report(f"B5: {crowd} connections held open")
+        assert get(f"http://127.0.0.1:{number}/v1/version")
+        files = len(list(Path(f"/proc/{server}/fd").iterdir()))
+    report(f"B5: {crowd}; the server has {files} files open; {prober.result}")
+    assert prober.result.failures == []
     assert get(site.url) == "v1"
-    until(lambda: get(f"http://127.0.0.1:{number}/v1/version"), why="TCP answers again")
+    assert files < 1000, "below what a service may have open by default"
+
+
+class Crowd(threading.Thread):
+    """Clients that hold connections to a port; whoever is cut off comes back, at most 500 of them a second."""
+
+    _PAUSE_S = 0.2
+
+    def __init__(self, number: int, size: int) -> None:
+        super().__init__(daemon=True)
+        self._number = number
+        self._size = size
+        self._held: dict[int, socket.socket] = {}
+        self._over = threading.Event()
+        self._opened = 0
+        self._ends = select.epoll()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._opened >= self._size
+
+    def __enter__(self) -> Crowd:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
+        for one in self._held.values():
+            one.close()
+        self._ends.close()
+
+    def __str__(self) -> str:
+        return f"{self._size} connections held, {self._opened} opened in all"
+
+    def run(self) -> None:
+        while not self._over.wait(self._PAUSE_S):
+            for file, _ in self._ends.poll(0, self._size):
+                self._held.pop(file).close()
+            for one in self._held.values():
+                if one.fileno() % 4 == 0:
+                    with suppress(OSError):
+                        one.send(b"x")
+            room = 100 if self.is_complete else self._size
+            for _ in range(min(room, self._size - len(self._held))):
+                self._open()
+
+    def _open(self) -> None:
+        one = socket.socket()
+        one.settimeout(5)
+        if one.connect_ex(("127.0.0.1", self._number)) != 0:
+            one.close()
+            return
+        one.setblocking(False)
+        if one.fileno() % 4 == 0:
+            with suppress(OSError):
+                one.send(b"GET /v1/version HTTP/1.1\r\nX-Slow: ")
+        self._opened += 1
+        self._held[one.fileno()] = one
+        self._ends.register(one.fileno(), select.EPOLLIN | select.EPOLLRDHUP)
