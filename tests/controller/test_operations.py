@@ -141,7 +141,7 @@ async def test_an_abort_of_a_first_deployment_stops_all_that_it_had_started(
 
 
 async def test_an_aborted_first_deployment_can_be_deleted_at_once(portway: Portway) -> None:
-    await portway.promote("shop", WEB)
+    await portway.promote("shop", compose(web="image: never-healthy; ports: ['80:8080']"))
     await portway.until(lambda: len(portway.running()) == 1)
     await portway.operations.cancel("shop")
     await portway.operations.delete_stack("shop")
