@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from portway.controller.machine.base import Finding, Severity
 from portway.controller.views import (
     AccessLine,
     AppView,
@@ -347,6 +348,10 @@ class FakeOperations:
             fingerprint="ab",
             self_signed=True,
         )
+
+    async def doctor(self) -> tuple[Finding, ...]:
+        self._called("doctor")
+        return (Finding(check="disk", severity=Severity.OK, text="it has room"),)
 
     async def why(self, subject: str, *, stack: str = "") -> Diagnosis:
         self._called("why", stack, subject=subject)

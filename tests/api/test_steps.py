@@ -12,7 +12,7 @@ from portway.core.errors import RequestError
 from .conftest import Served
 from .test_errors import error_of
 
-CANARY = {"canary": "5%,25%", "bake_s": 0}
+CANARY = {"canary": "5%,25%", "bake_s": 0, "max_failed": "1%"}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ async def test_every_way_to_deploy_passes_the_strategy_on(
         assert answer.status == 200, await answer.text()
     called, arguments = served.operations.calls[-1]
     assert called == name
-    assert arguments["strategy"] == StrategyRequest(canary="5%,25%", bake_s=0)
+    assert arguments["strategy"] == StrategyRequest(canary="5%,25%", bake_s=0, max_failed="1%")
 
 
 async def test_without_one_the_manifest_decides(served: Served) -> None:

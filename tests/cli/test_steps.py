@@ -101,6 +101,11 @@ def test_a_time_of_nothing_is_a_time_too() -> None:
     assert strategy_body("canary", "", 0.0, False) == {"strategy": "canary", "bake_s": 0.0}
 
 
+def test_a_share_of_requests_is_passed_on_as_it_was_said() -> None:
+    asked = strategy_body("canary", "", None, False, "1%")
+    assert asked == {"strategy": "canary", "max_failed": "1%"}
+
+
 def test_what_cannot_be_meant_is_refused_before_anything_is_made(
     run: Run, fake: FakeServer, workdir: Path
 ) -> None:

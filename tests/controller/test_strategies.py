@@ -188,6 +188,8 @@ async def test_a_fixed_host_port_makes_a_blue_green_impossible_and_is_refused(
         (StrategyRequest(canary="5%", strategy="blue-green"), "has no canary steps"),
         (StrategyRequest(bake_s=-1), "cannot be observed for -1 s"),
         (StrategyRequest(strategy="rolling", hold=True), "no steps to observe or to hold"),
+        (StrategyRequest(strategy="rolling", max_failed="5%"), "no steps to observe or to hold"),
+        (StrategyRequest(max_failed="500%"), "'500%' is no share of requests"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_way_out(asked: StrategyRequest, said: str) -> None:

@@ -17,11 +17,13 @@ from tests.simulation.world import World, revision
 
 CANARY = Strategy(kind=StrategyKind.CANARY, canary_percents=(50,), bake_s=30)
 BLUE_GREEN = Strategy(kind=StrategyKind.BLUE_GREEN, bake_s=30)
-COUNTS = st.builds(
-    lambda requests, failed: Traffic(requests=requests, errors_5xx=min(requests, failed)),
-    st.integers(0, 500),
-    st.integers(0, 500),
-)
+
+
+def counted(requests: int, failed: int) -> Traffic:
+    return Traffic(requests=requests, errors_5xx=min(requests, failed))
+
+
+COUNTS = st.builds(counted, st.integers(0, 500), st.integers(0, 500))
 
 
 def judged(new: Traffic, old: Traffic, *, allowed: float = 5, requests_min: int = 20) -> str:

@@ -35,9 +35,19 @@ def test_a_step_may_wait_for_somebody() -> None:
     assert strategy(strategy="blue-green", hold="true").hold
 
 
+def test_how_many_requests_may_fail_and_how_many_are_needed_to_tell() -> None:
+    found = strategy(canary="20%", max_failed="0.5%", min_requests="100")
+    assert (found.max_failed_percent, found.min_requests) == (0.5, 100)
+    assert (Strategy().max_failed_percent, Strategy().min_requests) == (5, 20)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
+        ("max_failed", "many", "must be 0% to 100%"),
+        ("max_failed", "101%", "must be 0% to 100%"),
+        ("min_requests", "0", "must be a number between 1 and"),
+        ("min_requests", "1.5", "must be a whole number"),
         ("strategy", "blue-gren", "no strategy"),
         ("canary", "100%", "no steps of a canary"),
         ("canary", "50%,10%", "no steps of a canary"),

@@ -8,6 +8,7 @@ from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 from portway.core.ports import Lease
 from portway.core.stack import Certificate, Release, Stack
 from portway.core.state import AppState, Deployment, Failure, Revision
+from portway.core.traffic import Traffic
 from portway.store.base import CoolingLease
 
 
@@ -64,7 +65,13 @@ def state(app_id: str = "httpd/web", *, version: int = 0, count: int = 2) -> App
         count=count,
         next_serial=count + 1,
         instances=tuple(instance(app_id, slot) for slot in range(1, count + 1)),
-        deployment=Deployment(id="D1", to_revision=target.id, started_at_ms=1, progressed_at_ms=2),
+        deployment=Deployment(
+            id="D1",
+            to_revision=target.id,
+            started_at_ms=1,
+            progressed_at_ms=2,
+            traffic_before={"a.1.1": Traffic(requests=7, errors_5xx=1)},
+        ),
         failures=(Failure(at_ms=3, instance_id="a.1.1", revision="R", reason="exit 1"),),
         service_ports={"http": 8000},
         version=version,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from portway.controller.machine.base import Finding
 from portway.controller.views import (
     AccessLine,
     CertificateView,
@@ -35,6 +36,10 @@ class Operations(Protocol):
     """Everything the CLI and the APIs can do."""
 
     async def server(self) -> ServerView: ...
+
+    async def doctor(self) -> tuple[Finding, ...]:
+        """What of this machine would get in the way, and what to do about it."""
+        ...
 
     async def metrics(self) -> str:
         """The page for Prometheus."""

@@ -14,6 +14,7 @@ from portway.controller.clock import random_letters
 from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.controller.loop import Controller
+from portway.controller.machine.examining import Examines
 from portway.controller.past import Remembers
 from portway.controller.pausing import paused_states, resumed_states
 from portway.controller.planning import plan_release
@@ -63,6 +64,7 @@ class PortwayOperations(
     Remembers,
     ReadsAccess,
     Diagnoses,
+    Examines,
     ChangesEnvironment,
     ChangesCertificates,
     ChecksPorts,

@@ -92,7 +92,8 @@ def _failures(traffic: Traffic) -> int:
 
 def _said(traffic: Traffic) -> str:
     share = percent_failed(traffic)
-    return f"{_failures(traffic)} of {traffic.requests} requests ({share:.{share < 10:d}f}%)"
+    share_text = f"{round(share, 1 if share < 10 else None):g}%"
+    return f"{_failures(traffic)} of {traffic.requests} requests ({share_text})"
 
 
 def _kinds(traffic: Traffic) -> str:

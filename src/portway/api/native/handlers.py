@@ -33,6 +33,7 @@ from portway.api.native.requests import (
 from portway.api.native.streams import closing_source
 from portway.api.roles import Role
 from portway.controller.contract import Operations
+from portway.controller.machine.base import Finding
 from portway.controller.views import (
     AccessLine,
     CertificateView,
@@ -94,6 +95,10 @@ async def version(_: Operations, __: Plain) -> VersionView:
 
 async def server(do: Operations, _: Plain) -> ServerView:
     return await do.server()
+
+
+async def doctor(do: Operations, _: Plain) -> tuple[Finding, ...]:
+    return await do.doctor()
 
 
 async def stop_server(do: Operations, _: Plain) -> StopView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from portway.api.native import handlers
 from portway.api.native.endpoint import Endpoint
 from portway.api.native.handlers import ExitView, LogView, StopView, VersionView
+from portway.api.native.machine_routes import MACHINE
 from portway.api.native.past_routes import PAST
 from portway.api.native.requests import (
     AccessLogQuery,
@@ -485,4 +486,12 @@ _SETTINGS = (
     ),
 )
 
-ENDPOINTS: tuple[Endpoint, ...] = (*_SERVER, *PAST, *_STACKS, *_RELEASES, *_RUNNING, *_SETTINGS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *_SERVER,
+    *MACHINE,
+    *PAST,
+    *_STACKS,
+    *_RELEASES,
+    *_RUNNING,
+    *_SETTINGS,
+)
