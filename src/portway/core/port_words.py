@@ -79,6 +79,17 @@ def exhausted(
     )
 
 
+def no_row(*, node: str, span: str, count: int, ephemeral: bool) -> str:
+    """There are not so many free ports in a row; it begins as the agent of ECS says it."""
+    what = "a host port is" if count == 1 else f"{count} contiguous host ports are"
+    which = "the ephemeral range " if ephemeral else ""
+    option = "--aws-ephemeral-ports" if ephemeral else PortKind.HOST.option
+    return (
+        f"{what} unavailable on node {node}: {which}{span} has none free"
+        f"{'' if count == 1 else ' in a row'}; widen it with {option} or stop what is not needed"
+    )
+
+
 def seconds(duration_ms: int) -> str:
     """A duration for people, never shown as zero: "0.1 s", "12 s"."""
     return (

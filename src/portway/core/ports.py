@@ -8,122 +8,35 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from types import MappingProxyType
 
 from portway.core import port_words
 from portway.core.app import Protocol
+from portway.core.lease import (
+    ANY_ADDRESS,
+    LOOPBACK,
+    CoolingPort,
+    Holder,
+    Lease,
+    PortCounts,
+    PortRange,
+    PortRefusal,
+    PortRequest,
+    addresses_conflict,
+    first_row,
+    normal_address,
+)
 from portway.core.port_words import PortKind
 
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104  (a value to compare with, nothing is bound here)
-LOOPBACK = "127.0.0.1"
+__all__ = [
+    "ANY_ADDRESS", "LOOPBACK", "CoolingPort", "Holder", "Lease", "PortCounts", "PortPool", "PortRange",
+    "PortRefusal", "PortRequest", "addresses_conflict", "normal_address",
+]  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortRange:
-    """Host ports first..last, both included."""
-
-    first: int
-    last: int
-
-    def __contains__(self, number: int) -> bool:
-        return self.first <= number <= self.last
-
-    def __str__(self) -> str:
-        return f"{self.first}-{self.last}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A host port on one node, held by one instance for one port of its App.
-
-    `address` is where the port is published. Two live leases never share (node, protocol, host_port)
-    unless both name different specific addresses; 0.0.0.0 conflicts with every address.
-    """
-
-    port_name: str
-    node: str
-    protocol: Protocol
-    host_port: int
-    container_port: int
-    address: str = LOOPBACK
-    fixed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
-    """Who has a port that portway did not lease. `pid` 0 and `process` "" when it cannot be read.
-
-    `addresses` are the local addresses it has the port on; () = unknown, so every one.
-    """
-
-    description: str  # a phrase that completes "31004 is held by ..."
-    pid: int = 0
-    process: str = ""
-    addresses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortRequest:
-    """One host port wanted: `host_port` None = any of the node's range; `preferred` is tried first (sticky)."""
-
-    port_name: str
-    protocol: Protocol
-    container_port: int
-    host_port: int | None = None
-    preferred: int | None = None
-    address: str = LOOPBACK
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortRefusal:
-    """Why the ports could not be leased: a sentence with what to do. Nothing was taken.
-
-    `retry_at_ms`: a hold-down is in the way and ends then; None when waiting alone cannot help.
-    """
-
-    reason: str
-    retry_at_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoolingPort:
-    """A lease that `owner` gave back and that nobody gets before `free_at_ms`."""
-
-    lease: Lease
-    free_at_ms: int
-    owner: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortCounts:
-    """What has become of the ports of one node's range, each port counted once."""
-
-    total: int
-    leased: int
-    cooling: int
-    reserved: int
-
-
-@lru_cache(maxsize=4096)
-def normal_address(address: str) -> str:
-    """One spelling for each address; every way to say "all of them" becomes ANY_ADDRESS."""
-    try:
-        parsed = ip_address(address.strip("[]") or ANY_ADDRESS)
-    except ValueError:
-        return {"*": ANY_ADDRESS, "localhost": LOOPBACK}.get(address, address)
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    return ANY_ADDRESS if parsed.is_unspecified else str(parsed)
-
-
-def addresses_conflict(one: str, other: str) -> bool:
-    """Whether one port number cannot be bound on both: equal, or either stands for every address."""
-    first, second = normal_address(one), normal_address(other)
-    return first == second or ANY_ADDRESS in (first, second)
-
+# Where the kernel does not say which ports it gives to outgoing connections (ECS agent, spec 1.2).
+EPHEMERAL = PortRange(first=49153, last=65535)
+# SSH, Docker's API and the agent's own; nobody gets these without asking for them by number.
+RESERVED_BY_ECS = frozenset((22, 2375, 2376, 51678, 51679))
 
 _LEASED, _COOLING, _RESERVED = 1, 2, 4
 _NOBODY: Mapping[tuple[Protocol, int], Holder] = MappingProxyType({})
@@ -236,8 +149,9 @@ class PortPool:
     """The leases of every node and the one place that decides which port comes next.
 
     Fixed ports come first, then those an instance had before (sticky), then next-fit from a cursor
-    for each node and protocol: the port that was given back longest ago is the one reused. A list
-    of requests gets all of its ports or none.
+    for each node and protocol: the port that was given back longest ago is the one reused. Ephemeral
+    ports come from a range of their own, one after the other, TCP and UDP in one sequence; those of
+    `kept` ranges never do. A list of requests gets all of its ports or none.
     """
 
     def __init__(
@@ -248,9 +162,14 @@ class PortPool:
         node_ranges: Mapping[str, PortRange] = MappingProxyType({}),
         reserved: Collection[int] = (),
         kind: PortKind = PortKind.HOST,
+        ephemeral: PortRange = EPHEMERAL,
+        kept: Sequence[PortRange] = (),
     ) -> None:
         self.kind = kind
         self.reserved = frozenset(reserved)
+        self.ephemeral = ephemeral
+        self.kept = tuple(kept)
+        self.next_ephemeral: dict[str, int] = {}  # by node
         self._range = range_
         self._node_ranges = dict(node_ranges)
         self._hold_down_ms = hold_down_ms
@@ -271,10 +190,10 @@ class PortPool:
         same plan and not taken yet.
         """
         draft = _Draft(self, node, now_ms, occupied, pending)
-        for choose in (draft.fixed, draft.sticky, draft.next_fit):
-            for index, request in enumerate(requests):
+        for choose in (draft.fixed, draft.sticky, draft.in_a_row, draft.next_fit):
+            for index in range(len(requests)):
                 if index not in draft.leases:
-                    refusal = choose(index, request)
+                    refusal = choose(index, requests)
                     if refusal:
                         return refusal
         return tuple(draft.leases[index] for index in range(len(requests)))
@@ -282,7 +201,10 @@ class PortPool:
     def take(self, leases: Iterable[Lease], owner: str) -> None:
         """Make the leases live; the same lease of the same owner twice is one lease."""
         for lease in leases:
-            self.shelf(lease.node, lease.protocol).take(lease, owner)
+            shelf = self.shelf(lease.node, lease.protocol)
+            shelf.take(lease, owner)
+            if self.is_ephemeral(lease):
+                self.next_ephemeral[lease.node] = lease.host_port + 1
 
     def free(
         self,
@@ -349,6 +271,12 @@ class PortPool:
         """The number of live leases."""
         return sum(len(held) for shelf in self._shelves.values() for held in shelf.held.values())
 
+    def is_ephemeral(self, lease: Lease) -> bool:
+        """Whether it can only have come from the ephemeral range (for this module only)."""
+        number = lease.host_port
+        in_range = number in self.shelf(lease.node, lease.protocol).range
+        return number in self.ephemeral and not lease.fixed and not in_range
+
     def shelf(self, node: str, protocol: Protocol) -> _Shelf:
         """The ports of one protocol on one node (for this module only)."""
         key = (node, protocol)
@@ -366,7 +294,17 @@ def _lease_order(lease: Lease) -> tuple[str, str, int, str]:
 class _Draft:
     """The leases chosen so far for one list of requests."""
 
-    __slots__ = ("ahead", "cursors", "kind", "leases", "node", "now_ms", "occupied", "pool")
+    __slots__ = (
+        "ahead",
+        "cursors",
+        "kind",
+        "leases",
+        "next_ephemeral",
+        "node",
+        "now_ms",
+        "occupied",
+        "pool",
+    )
 
     def __init__(
         self,
@@ -384,12 +322,14 @@ class _Draft:
         self.leases: dict[int, Lease] = {}
         self.cursors: dict[Protocol, int] = {}
         self.ahead: dict[tuple[Protocol, int], tuple[tuple[Lease, bool], ...]] = {}
+        self.next_ephemeral = pool.next_ephemeral.get(node, pool.ephemeral.first)
         for lease in pending:
             if lease.node == node:
                 self._add(lease, is_pending=True)
 
-    def fixed(self, index: int, request: PortRequest) -> PortRefusal | None:
+    def fixed(self, index: int, requests: Sequence[PortRequest]) -> PortRefusal | None:
         """The port asked for by number, or who has it."""
+        request = requests[index]
         if request.host_port is None:
             return None
         shelf = self._shelf(request.protocol)
@@ -398,17 +338,58 @@ class _Draft:
             self._choose(index, request, request.host_port)
         return refusal
 
-    def sticky(self, index: int, request: PortRequest) -> None:
+    def sticky(self, index: int, requests: Sequence[PortRequest]) -> None:
         """The preferred port, if it can be had."""
+        request = requests[index]
         number = request.preferred
-        if number is None or not self._shelf(request.protocol).is_free(number):
+        if number is None or request.ephemeral or request.run:
+            return
+        if not self._shelf(request.protocol).is_free(number):
             return
         key = (request.protocol, number)
         if key not in self.occupied and key not in self.ahead:
             self._choose(index, request, number)
 
-    def next_fit(self, index: int, request: PortRequest) -> PortRefusal | None:
+    def in_a_row(self, index: int, requests: Sequence[PortRequest]) -> PortRefusal | None:
+        """The first free ports in a row for all of the request's run; for an ephemeral one without, a row of one."""
+        request = requests[index]
+        if not (request.ephemeral or request.run):
+            return None
+        row = [index]
+        if request.run:
+            row = [n for n, one in enumerate(requests) if one.run == request.run]
+        shelf = self._shelf(request.protocol)
+        within = self.pool.ephemeral if request.ephemeral else shelf.range
+        start = self.next_ephemeral
+        if not request.ephemeral:
+            start = within.first + self.cursors.get(request.protocol, shelf.cursor)
+
+        def is_free(number: int) -> bool:
+            key = (request.protocol, number)
+            open_ = self._is_open if request.ephemeral else _Shelf.is_free
+            return open_(shelf, number) and key not in self.ahead and key not in self.occupied
+
+        first = first_row(within, len(row), start=start, is_free=is_free)
+        if first is None:
+            return PortRefusal(
+                reason=port_words.no_row(
+                    node=self.node, span=str(within), count=len(row), ephemeral=request.ephemeral
+                )
+            )
+        for nth, member in enumerate(row):
+            self._choose(member, requests[member], first + nth)
+        return None
+
+    def _is_open(self, shelf: _Shelf, number: int) -> bool:
+        """Whether an ephemeral port is neither leased, nor cooling, nor kept for somebody."""
+        pool = self.pool
+        kept = number in pool.reserved or number in RESERVED_BY_ECS
+        kept = kept or any(number in range_ for range_ in pool.kept)
+        return not kept and number not in shelf.held and number not in shelf.cooling
+
+    def next_fit(self, index: int, requests: Sequence[PortRequest]) -> PortRefusal | None:
         """The first free port at or after the cursor, once round."""
+        request = requests[index]
         protocol = request.protocol
         shelf = self._shelf(protocol)
         start = self.cursors.get(protocol, shelf.cursor)
@@ -443,6 +424,8 @@ class _Draft:
         shelf = self.pool.shelf(self.node, lease.protocol)
         if not lease.fixed and lease.host_port in shelf.range:
             self.cursors[lease.protocol] = lease.host_port - shelf.range.first + 1
+        elif self.pool.is_ephemeral(lease):
+            self.next_ephemeral = lease.host_port + 1
 
     def _refuse(self, shelf: _Shelf, request: PortRequest, number: int) -> PortRefusal | None:
         """Why a fixed port cannot be had now; None when it can."""
