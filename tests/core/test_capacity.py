@@ -92,3 +92,13 @@ def test_a_deployment_fails_after_half_of_its_count_within_3_and_200(
     count: int, threshold: int
 ) -> None:
     assert failure_threshold(count) == threshold
+
+
+@pytest.mark.parametrize(
+    ("count", "ratio", "threshold"),
+    [(10, 0.0, 1), (10, 0.1, 2), (10, 0.3, 4), (3, 0.2, 1), (4, 1, 5)],
+)
+def test_with_a_ratio_it_fails_when_more_than_that_share_did(
+    count: int, ratio: float, threshold: int
+) -> None:
+    assert failure_threshold(count, ratio) == threshold

@@ -412,3 +412,42 @@ def test_a_failing_instance_makes_room_where_no_old_one_may_go() -> None:
     world.run()
     assert ill not in new_ones(world)
     assert len(new_ones(world)) == len(world.state.live) == 3
+
+
+def redeployed(**rollout: object) -> World:
+    """R2 serves alone at this very moment, its predecessor is gone."""
+    world = World()
+    world.deploy(revision("R1"), count=2)
+    world.run()
+    world.deploy(revision("R2", image="web:2", rollout=Rollout(**rollout)), count=2)
+    for _ in range(40):
+        world.check_health()
+        world.step()
+        world.now_ms += 10
+    assert {r.identity.revision for r in world.state.live} == {"R2"}
+    return world
+
+
+def test_a_deployment_is_done_once_its_last_instance_was_watched_for_long_enough() -> None:
+    world = redeployed(monitor_s=20)
+    assert world.state.deployment.status is DeploymentStatus.RUNNING
+    wake_at_ms = world.plan().wake_at_ms
+    assert wake_at_ms == max(r.ready_at_ms for r in world.state.live) + 20_000
+    world.now_ms = wake_at_ms
+    world.step()
+    assert world.state.deployment.status is DeploymentStatus.DONE
+
+
+def test_what_fails_while_it_is_watched_counts_and_takes_the_deployment_back() -> None:
+    world = redeployed(monitor_s=20, failure_ratio=0.0)
+    world.exit(min(r.id for r in world.state.live), 1)
+    world.run()
+    assert world.state.deployment.status is DeploymentStatus.FAILED
+    assert {r.identity.revision for r in world.state.live} == {"R1"}
+
+
+def test_what_replaces_nothing_is_not_watched() -> None:
+    world = World()
+    world.deploy(revision("R1", rollout=Rollout(monitor_s=3600)), count=2)
+    world.run()
+    assert world.state.deployment.status is DeploymentStatus.DONE

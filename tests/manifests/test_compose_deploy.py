@@ -143,10 +143,29 @@ def test_an_update_config_that_cannot_be_is_an_error(update: str) -> None:
     assert problem.path.startswith("services.web.deploy.update_config.")
 
 
+def test_a_delay_is_between_single_instances_where_no_batch_is_given() -> None:
+    spec = rollout("{delay: 5s}")
+    assert (spec.parallelism, spec.delay_s) == (1, 5)
+
+
+def test_monitor_and_max_failure_ratio_are_taken_over() -> None:
+    spec = rollout("{monitor: 20s, max_failure_ratio: 0.2, failure_action: rollback}")
+    assert (spec.monitor_s, spec.failure_ratio) == (20, 0.2)
+    assert (Rollout().monitor_s, Rollout().failure_ratio) == (0, None)
+
+
+def test_monitor_is_how_long_a_step_is_observed_unless_a_label_says_so() -> None:
+    assert rollout("{monitor: 20s}").strategy.bake_s == 20
+    label = "labels: {portway.deploy.bake_s: 7}"
+    assert rollout("{monitor: 20s}", label).strategy.bake_s == 7
+    assert rollout("{order: stop-first}").strategy.bake_s == 30
+
+
 @pytest.mark.parametrize(
     "deploy",
     ["{mode: global}", "{placement: {}}", "{rollback_config: {order: stop-first}}", "{labels: {a: b}}",
-     "{update_config: {monitor: 5s}}", "{update_config: {failure_action: continue}}",
+     "{update_config: {failure_action: pause}}", "{update_config: {failure_action: continue}}",
+     "{update_config: {parallelism: 0, delay: 5s}}",
      "{resources: {reservations: {devices: [x]}}}", "{replcas: 2}"],
 )  # fmt: skip
 def test_what_means_nothing_here_is_warned_of(deploy: str) -> None:

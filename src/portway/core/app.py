@@ -174,6 +174,8 @@ class Rollout:
     maximum_percent: int = 200
     parallelism: int = 0  # at most so many started at once; 0 = no cap
     delay_s: float = 0.0  # between one batch and the next
+    monitor_s: float = 0.0  # so long the last new instance must have run before a deployment is done
+    failure_ratio: float | None = None  # so much of the count may fail in a deployment; None = 0.5
     progress_deadline_s: float = 300.0  # nothing became healthy for so long: the deployment fails
     drain_timeout_s: float = 60.0
     strategy: Strategy = Strategy()

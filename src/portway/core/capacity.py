@@ -45,6 +45,11 @@ def replaces_in_place(app: App, *, count: int, nodes: int) -> bool:
     return fixed and count >= nodes
 
 
-def failure_threshold(count: int) -> int:
-    """How many failed instances end a deployment: half of the count, at least 3, at most 200 (ECS)."""
+def failure_threshold(count: int, ratio: float | None = None) -> int:
+    """How many failed instances end a deployment: half of the count, at least 3, at most 200 (ECS).
+
+    With a `ratio` the first one that is more than this share of the count (Swarm).
+    """
+    if ratio is not None:
+        return int(count * ratio + 1e-9) + 1
     return max(3, min(200, -(-count // 2)))

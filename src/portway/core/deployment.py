@@ -8,7 +8,7 @@ from portway.core.capacity import failure_threshold
 from portway.core.draft import Draft
 from portway.core.instance import Phase
 from portway.core.lifecycle import explained, standing
-from portway.core.rollout import take_census
+from portway.core.rollout import Census, take_census
 from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
 from portway.core.strategy import is_midway, is_strict
 from portway.core.trial import failed_requests, note_traffic_before
@@ -45,7 +45,24 @@ def _is_done(draft: Draft) -> bool:
     if draft.state.target is None:
         return not census.live
     complete = serving + census.completed >= census.count and not is_midway(draft.state)
-    return complete and len(census.live) == len(census.fresh) <= census.count
+    if not complete or not len(census.live) == len(census.fresh) <= census.count:
+        return False
+    watched_until_ms = _watched_until_ms(draft, census)
+    if draft.now_ms < watched_until_ms:
+        draft.wake_at(watched_until_ms)
+        return False
+    return True
+
+
+def _watched_until_ms(draft: Draft, census: Census) -> int:
+    """Until when new instances that replaced old ones are watched (compose `monitor`); what fails by then still counts."""
+    deployment = draft.state.deployment
+    if draft.app is None or deployment is None or not draft.app.rollout.monitor_s:
+        return 0
+    if deployment.from_revision in (None, deployment.to_revision):
+        return 0
+    last_ms = max((r.ready_at_ms or 0 for r in census.fresh), default=0)
+    return last_ms + int(draft.app.rollout.monitor_s * 1000)
 
 
 def _failure_reason(draft: Draft, deployment: Deployment) -> str:
@@ -53,7 +70,8 @@ def _failure_reason(draft: Draft, deployment: Deployment) -> str:
     on_trial = tuple(f for f in failures if f.at_ms >= (deployment.step_began_ms or 0))
     if is_strict(draft.state) and (trial := _failed_trial(draft, on_trial)):
         return trial
-    threshold = failure_threshold(draft.state.count)
+    ratio = draft.app.rollout.failure_ratio if draft.app is not None else None
+    threshold = failure_threshold(draft.state.count, ratio)
     hopeless = [f for f in failures if _is_hopeless(draft, f)]
     if hopeless:
         return hopeless[-1].reason
@@ -112,6 +130,7 @@ def _deadline_ms(draft: Draft, deployment: Deployment) -> int:
         return draft.now_ms + 3_600_000
     # A step that is observed has the time for that besides; interrupted again and again, it has no more.
     observed_s = deployment.strategy.bake_s if is_midway(draft.state) else 0.0
+    observed_s += draft.app.rollout.monitor_s
     return deployment.progressed_at_ms + int(
         (draft.app.rollout.progress_deadline_s + observed_s) * 1000
     )

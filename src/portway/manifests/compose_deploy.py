@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from portway.core.app import Resources, Restart, Rollout, Volume, VolumeKind
+from portway.core.strategy import BAKE_MAX_S
 from portway.manifests.compose_labels import Labels
 from portway.manifests.compose_strategy import strategy_of
 from portway.manifests.compose_values import duration_of, ignore, size_of
@@ -29,12 +30,17 @@ _DEPLOY_KEYS = (
     "placement", "labels", "endpoint_mode",
 )  # fmt: skip
 _DEPLOY_IGNORED = {
-    "rollback_config": "rollback_config is ignored: a rollback is a deployment like any other, by update_config",
+    "rollback_config": "rollback_config is ignored: `portway rollback` is a deployment like any other, by update_config; "
+    "a deployment that fails goes back at once",
     "placement": "placement is ignored: there is one node to place instances on",
     "labels": "deploy.labels are ignored: write them under the service's own labels",
     "endpoint_mode": "endpoint_mode is ignored: portway's balancer always answers",
 }
 _UPDATE_KEYS = ("parallelism", "delay", "order", "failure_action", "monitor", "max_failure_ratio")
+_FAILURE_ACTIONS_IGNORED = {
+    "pause": "pause is ignored: a release that fails goes back to the one before at once, as with rollback",
+    "continue": "continue is ignored: a release that fails never replaces one that works",
+}
 _RESTART_KEYS = ("condition", "delay", "max_attempts", "window")
 _CONDITIONS = {
     "none": Restart.NEVER,
@@ -90,7 +96,10 @@ def rollout_of(
     )
     if update is not None:
         rollout = _updated(rollout, update, count=1 if count is None else count)
-    return replace(_labelled(rollout, labels), strategy=strategy_of(labels))
+    strategy = strategy_of(labels)
+    if rollout.monitor_s and labels.setting("deploy.bake_s") is None:
+        strategy = replace(strategy, bake_s=min(rollout.monitor_s, BAKE_MAX_S))
+    return replace(_labelled(rollout, labels), strategy=strategy)
 
 
 def chooses_order(deploy: Fields | None, labels: Labels) -> bool:
@@ -121,10 +130,19 @@ def _is_of_the_system(source: str) -> bool:
 def _updated(rollout: Rollout, update: Fields, *, count: int) -> Rollout:
     warn_unknown(update, _UPDATE_KEYS, of="update_config")
     parallelism = integer_of(update.get("parallelism"), minimum=0, maximum=COUNT_MAX)
+    delay_s = duration_of(update.get("delay")) or 0.0
+    if delay_s and parallelism is None:
+        parallelism = 1  # as in Swarm: without batches there would be nothing to wait between
+    elif delay_s and not parallelism:
+        update.keys["delay"].warn("delay is ignored: parallelism 0 replaces all at once")
     rollout = replace(
-        rollout, parallelism=parallelism or 0, delay_s=duration_of(update.get("delay")) or 0.0
+        rollout,
+        parallelism=parallelism or 0,
+        delay_s=delay_s,
+        monitor_s=duration_of(update.get("monitor")) or 0.0,
+        failure_ratio=number_of(update.get("max_failure_ratio"), minimum=0, maximum=1),
     )
-    _check_failure_handling(update)
+    _check_failure_action(update)
     order = update.text("order")
     match order:
         case None:
@@ -144,23 +162,15 @@ def _updated(rollout: Rollout, update: Fields, *, count: int) -> Rollout:
             return rollout
 
 
-def _check_failure_handling(update: Fields) -> None:
+def _check_failure_action(update: Fields) -> None:
     action = update.text("failure_action")
-    if action not in (None, "pause", "rollback", "continue"):
-        update.entries["failure_action"].error(
-            f"'{shown(action)}' is not a failure_action", "Write pause or rollback."
-        )
-    if action == "continue":
-        update.entries["failure_action"].warn(
-            "continue is ignored: a release that fails never replaces one that works"
-        )
-    duration_of(update.get("monitor"))
-    number_of(update.get("max_failure_ratio"), minimum=0, maximum=1)
-    for key in ("monitor", "max_failure_ratio"):
-        if update.get(key) is not None:
-            update.keys[key].warn(
-                f"{key} is ignored: an old instance is only stopped once its successor is healthy"
-            )
+    if action in (None, "rollback"):
+        return
+    node = update.entries["failure_action"]
+    if action in _FAILURE_ACTIONS_IGNORED:
+        node.warn(_FAILURE_ACTIONS_IGNORED[action])
+    else:
+        node.error(f"'{shown(action)}' is not a failure_action", "Write rollback, or remove it.")
 
 
 def _labelled(rollout: Rollout, labels: Labels) -> Rollout:
