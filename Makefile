@@ -35,7 +35,7 @@ clean-demo: setup-python  ## Remove what the demo left running
 
 test: setup-test  ## The whole test suite, with real Docker, HAProxy and PostgreSQL
 	@$(BIN)/pytest -q -n 2 $(WITHOUT_SERVICES); failed=$$?; \
-	$(BIN)/pytest -q --everything $(WITH_SERVICES) && exit $$failed
+	$(BIN)/pytest -q --everything -n 2 --dist loadgroup $(WITH_SERVICES) && exit $$failed
 
 unit: setup-python  ## The tests that need no Docker, HAProxy or PostgreSQL
 	@$(BIN)/pytest -q -n 2 $(WITHOUT_SERVICES) --hypothesis-profile fast

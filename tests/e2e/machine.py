@@ -162,8 +162,17 @@ class Machine:
         """Delete every stack, stop the server; nothing may be left."""
         if not self.home.exists():
             return
+        try:
+            self._clear()
+            until(lambda: not self.processes(), deadline_s=20, why="no process left")
+        finally:
+            for pid in self.processes():
+                os.kill(pid, 9)
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def _clear(self) -> None:
         client = Client(self.home / "portway.sock")
-        if not answers(client) and self.has_run():
+        if not answers(client) and any(self.home.iterdir()):
             self.run("server", "start")
         with suppress(ServerAbsent):
             for stack in client.ask("GET", "/stacks"):
@@ -171,16 +180,6 @@ class Machine:
             until(lambda: client.ask("GET", "/stacks") == [], why="every stack is deleted")
             with ending(client):
                 client.ask("POST", "/server/stop", body={})
-        try:
-            until(lambda: not self.processes(), deadline_s=20, why="no process left")
-        finally:
-            for pid in self.processes():
-                os.kill(pid, 9)
-            shutil.rmtree(self.home, ignore_errors=True)
-
-    def has_run(self) -> bool:
-        """Whether a server of this home may have left something."""
-        return any(self.home.iterdir())
 
     def processes(self) -> list[int]:
         """Every process whose command line or environment names this home."""

@@ -112,8 +112,8 @@ def test_a_release_of_which_one_app_fails_is_taken_back_whole(shop: Shop):
             + f"  api:\n    image: {shop.image}\n    command: [sh, -c, exit 3]\n"
         )
         said = shop.machine.refused("deploy", code=FAILED)
-        until(lambda: {i["app"] for i in shop.machine.json("ps")} == {"web"})
-        until(lambda: {i["release"] for i in shop.machine.json("ps")} == {before})
+        until(lambda: {i["app"] for i in shop.machine.ask("/instances")} == {"web"})
+        until(lambda: {i["release"] for i in shop.machine.ask("/instances")} == {before})
     assert "api could not be deployed" in said
     assert "it exited with code 3" in said
     assert prober.result.failures == []

@@ -250,8 +250,10 @@ def test_a_second_deployment_is_refused_with_the_release_of_the_first(machine: M
         stdout=subprocess.PIPE,
         text=True,
     )
-    release = until(lambda: [r["id"] for r in machine.json("releases") if not r["active"]])[0]
-    until(lambda: machine.json("apps", "info")["status"] == "deploying")
+    release = until(
+        lambda: [r["id"] for r in machine.ask("/stacks/shop/releases") if not r["active"]]
+    )[0]
+    until(lambda: machine.ask("/stacks/shop")["status"] == "deploying")
     shop.write(shell=slow.replace("slow", "second"))
     said = machine.refused("deploy", code=WRONG)
     assert f"another deployment of shop is under way: release {release}" in said

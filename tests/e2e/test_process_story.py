@@ -103,10 +103,10 @@ def test_a_server_killed_in_mid_deploy_adopts_and_finishes(site: Site):
     site.write("v1", count=3, command=slow)
     with Prober(site.url) as prober:
         site.machine.ok("deploy", "--no-wait")
-        until(lambda: len(site.machine.json("ps")) > 3, why="the deployment has begun")
+        until(lambda: len(site.machine.ask("/instances")) > 3, why="the deployment has begun")
         os.kill(site.machine.server_pid(), signal.SIGKILL)
         site.machine.start_server()
-        until(lambda: site.machine.json("apps", "info")["status"] == "running")
+        until(lambda: site.machine.ask("/stacks/shop")["status"] == "running")
     assert prober.result.failures == []
     assert get(site.url) == "v1"
     assert len(site.pids()) == 3, "nothing doubled"
@@ -147,7 +147,7 @@ def test_a_process_that_is_killed_is_replaced_while_the_other_serves(site: Site)
     victim, pid = next(iter(site.pids().items()))
     os.kill(int(pid), signal.SIGKILL)
     until(lambda: victim not in site.pids())
-    until(lambda: [i["health"] for i in site.machine.json("ps")] == ["healthy", "healthy"])
+    until(lambda: [i["health"] for i in site.machine.ask("/instances")] == ["healthy", "healthy"])
     assert get(site.url) == "v0"
 
 

@@ -165,7 +165,7 @@ def test_an_app_that_cannot_run_ends_it_with_the_reason_and_nothing_is_left(
 ):
     machine.manifest(f"""
 services:
-  web: {{image: "{image}", ports: ["{free_port()}:80"], stop_grace_period: 1s}}
+  web: {{image: "{image}", ports: ["{free_port()}:80"], stop_signal: SIGKILL}}
   bad: {{image: "{image}", entrypoint: ["/nosuch"]}}
 """)
     with started(machine) as run:

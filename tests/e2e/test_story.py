@@ -23,7 +23,7 @@ services:
   web:
     image: {image}
     command: ["sh", "-c", "mkdir -p /www; echo {text} > /www/index.html; exec /bin/busybox httpd -f -p 80 -h /www"]
-    stop_grace_period: 1s
+    stop_signal: SIGKILL
     ports:
       - {listener}:80
     deploy:
@@ -84,16 +84,16 @@ def test_redeploys_scaling_and_certificates_drop_no_request_and_need_no_reload(
         Prober(f"http://127.0.0.1:{listener}/") as plain,
         Prober(f"https://127.0.0.1:{secure}/", rate_per_s=20) as tls,
     ):
-        for nth in range(4):
+        for nth in range(2):
             deploy(f"v{nth + 1}")
-        for count in (8, 1, 8, 1):
+        for count in (6, 1):
             machine.ok("scale", f"web={count}")
-        for _ in range(3):
+        for _ in range(2):
             machine.ok("ssl", "update", f"web:{secure}", "--self-signed")
     assert plain.result.failures == []
     assert tls.result.failures == []
-    assert plain.result.total > 500
-    assert {b"v0\n", b"v4\n"} <= set(plain.result.bodies)
+    assert plain.result.total > 200
+    assert {b"v0\n", b"v1\n", b"v2\n"} <= set(plain.result.bodies)
     assert machine.json("server", "status")["balancer_reloads"] == reloads
 
 
@@ -153,19 +153,14 @@ def test_a_controller_killed_in_mid_deploy_finishes_it_when_it_is_back(
     web(machine, image, listener, "two", count=4)
     with Prober(f"http://127.0.0.1:{listener}/") as prober:
         machine.ok("deploy", "--no-wait")
-        until(
-            lambda: any(i["release"] != i0 for i in machine.json("ps") for i0 in [_first(machine)])
-        )
+        first = machine.json("releases")[-1]["id"]
+        until(lambda: any(i["release"] != first for i in machine.ask("/instances")))
         os.kill(machine.server_pid(), signal.SIGKILL)
         machine.start_server()
-        until(lambda: machine.json("apps", "info")["status"] == "running")
+        until(lambda: machine.ask("/stacks/shop")["status"] == "running")
     assert prober.result.failures == []
     assert len(machine.json("ps")) == 4
     assert get(f"http://127.0.0.1:{listener}/") == "two\n"
-
-
-def _first(machine: Machine) -> str:
-    return machine.json("releases")[-1]["id"]
 
 
 def test_a_killed_balancer_is_back_with_the_same_routes(machine: Machine, image: str):
@@ -184,8 +179,8 @@ def test_an_instance_that_dies_is_replaced(machine: Machine, image: str):
     victim = machine.json("ps")[0]
     container = victim["details"]["container"]
     subprocess.run(["docker", "kill", container], check=True, capture_output=True)
-    until(lambda: victim["id"] not in {i["id"] for i in machine.json("ps")})
-    until(lambda: [i["health"] for i in machine.json("ps")] == ["healthy", "healthy"])
+    until(lambda: victim["id"] not in {i["id"] for i in machine.ask("/instances")})
+    until(lambda: [i["health"] for i in machine.ask("/instances")] == ["healthy", "healthy"])
 
 
 def test_apps_of_a_stack_find_each_other_by_name(machine: Machine, image: str):
@@ -196,12 +191,12 @@ services:
     image: {image}
     command: ["sh", "-c", "mkdir /www; echo from the api > /www/index.html; exec httpd -f -p 5000 -h /www"]
     ports: ["5000"]
-    stop_grace_period: 1s
+    stop_signal: SIGKILL
   web:
     image: {image}
     command: ["sh", "-c", "mkdir /www; wget -q -O /www/index.html http://api:5000/ && exec httpd -f -p 80 -h /www"]
     ports: ["{listener}:80"]
-    stop_grace_period: 1s
+    stop_signal: SIGKILL
     depends_on: {{api: {{condition: service_healthy}}}}
     links: [api]
 """)
@@ -217,7 +212,7 @@ services:
   worker:
     image: {image}
     command: ["sh", "-c", "echo started with $$PORTWAY_SLOT; exec sleep 1000"]
-    stop_grace_period: 1s
+    stop_signal: SIGKILL
 """)
     machine.ok("deploy")
     assert "started with 1" in machine.ok("logs")
@@ -241,7 +236,7 @@ services:
   worker:
     image: {image}
     command: ["sh", "-c", "echo key is $$API_KEY; exec sleep 1000"]
-    stop_grace_period: 1s
+    stop_signal: SIGKILL
     environment: [API_KEY]
 """)
     assert "API_KEY" in machine.refused("deploy", code=2)

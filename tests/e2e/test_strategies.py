@@ -21,7 +21,6 @@ services:
   web:
     image: {image}
     command: ["sh", "-c", "mkdir -p /www; echo {text} > /www/index.html; exec /bin/busybox httpd -f -p 80 -h /www"]
-    stop_grace_period: 1s
     stop_signal: SIGKILL
     ports:
       - {listener}:80
@@ -50,7 +49,7 @@ class Shop:
 
     def holds(self) -> None:
         def stage() -> str:
-            (stack,) = self.machine.json("apps")
+            (stack,) = self.machine.ask("/stacks")
             return str(stack["apps"][0]["deployment"]["stage"])
 
         until(lambda: stage() == "holding", why="the step holds")

@@ -45,6 +45,7 @@ _SETTLE_S = 0.05
 _SERVER_AWAY_MAX_S = 30.0
 _HEAL_MAX_S = 20.0
 _HEAL_LOOK_S = 0.2
+_LEAVING_LOOK_S = 0.05
 _MOVING = frozenset({"planned", "starting", "draining", "stopping"})
 
 
@@ -114,7 +115,7 @@ def wait_until_gone(client: Client, stack: str) -> None:
             raise
         left = {app.name: f"  {app.name}  {app.running} left" for app in view.apps if app.running}
         live.show(left)
-        time.sleep(0.2)
+        time.sleep(_LEAVING_LOOK_S)
 
 
 def wait_until_calm(client: Client, stack: str) -> None:
@@ -127,7 +128,7 @@ def wait_until_calm(client: Client, stack: str) -> None:
         live.show({one.id: f"  {one.id}  {one.phase}" for one in moving})
         if not moving and not _is_overfull(client, stack):
             return
-        time.sleep(0.2)
+        time.sleep(_LEAVING_LOOK_S)
 
 
 def _is_overfull(client: Client, stack: str) -> bool:

@@ -18,12 +18,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from portway.cli.client import Client
 from portway.core.errors import PortwayError
 from tests.e2e.machine import Machine, free_port, until
 
 FULL = os.environ.get("PORTWAY_CHAOS") == "full"
 T = TypeVar("T")
+DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 APP = Path(__file__).with_name("app.py")
 
 
@@ -302,3 +305,6 @@ class Containers:
         with closing(sqlite3.connect(database, uri=True)) as store:
             row = store.execute("SELECT value FROM meta WHERE name = 'home_id'").fetchone()
         return f"portway.home={row[0]}"
+
+
+Stack = Site | Containers

@@ -218,7 +218,7 @@ def test_a_docker_daemon_may_restart_with_and_without_its_containers(
     before = sorted(i["id"] for i in shop.instances())
     with Prober(shop.url) as prober:
         dockerd.end(signal.SIGKILL)
-        until(lambda: "Docker" in str(machine.json("server", "status")["problems"]))
+        until(lambda: "Docker" in str(machine.ask("/server")["problems"]))
         assert sorted(i["id"] for i in shop.instances()) == before, "nothing is given up"
         dockerd.start("--live-restore")
         shop.deploy("v1")

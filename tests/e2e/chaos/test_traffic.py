@@ -10,7 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.chaos.support import Later, Site, WebSocket, length, processes_in, report
+from tests.e2e.chaos.support import (
+    DOCKER,
+    Later,
+    Site,
+    Stack,
+    Stopwatch,
+    WebSocket,
+    length,
+    processes_in,
+    report,
+)
 from tests.e2e.machine import ROOT, Machine, free_port, get, until
 from tests.e2e.test_story import web
 
@@ -49,6 +59,44 @@ def test_rolling_deploys_of_processes_under_200_requests_a_second_drop_none(site
     assert len(prober.result.bodies) == times + 1, "each release has served"
 
 
+@pytest.mark.parametrize("stack", length(["process"], [DOCKER, "process"]), indirect=True)
+def test_scaling_up_and_down_under_200_requests_a_second_drops_none(stack: Stack):
+    """T2."""
+    times, many = length((1, 4), (10, 20))
+    stack.deploy("v0")
+    stack.machine.ok("scale", "web=1")
+    with Prober(stack.url) as prober:
+        for _ in range(times):
+            stack.machine.ok("scale", f"web={many}")
+            stack.machine.ok("scale", "web=1")
+    report(f"T2 {stack.machine.engine}: {times} times 1 -> {many} -> 1: {prober.result}")
+    assert prober.result.failures == []
+    until(lambda: len(stack.instances()) == 1)
+
+
+def test_reloads_and_changes_of_servers_drop_none(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+):
+    """T3: each round a listener comes and one goes, which takes a reload, and four servers change."""
+    rounds = length(1, 25)
+    site.deploy("v0")
+    other = _beside(site, tmp_path_factory)
+    before = _reloads(site)
+    with Prober(site.url) as prober:
+        for nth in range(rounds):
+            other.listener = free_port()
+            other.deploy(f"b{nth}", count=1)
+            site.deploy(f"v{nth + 1}")
+    reloads = _reloads(site) - before
+    report(f"T3: {4 * rounds} changes of servers, {reloads} reloads: {prober.result}")
+    assert prober.result.failures == []
+    assert reloads >= rounds
+
+
+def _reloads(site: Site) -> int:
+    return site.machine.json("server", "status")["balancer_reloads"]
+
+
 def test_a_request_in_flight_is_answered_by_an_app_that_would_end_at_once(site: Site):
     """T4, T9: drained first, told to end after."""
     seconds = length(3, 25)
@@ -68,7 +116,9 @@ def test_an_app_that_ignores_sigterm_is_killed_at_its_limit_and_not_waited_for(s
         site.deploy("v1", grace="1s")
     assert prober.result.failures == []
     assert len(before) == 2
+    watch = Stopwatch()
     until(lambda: not set(before) & set(site.pids()), why="the deaf ones are killed")
+    watch.lap("T10: deployed, and what ignored SIGTERM is gone", within_s=3)
 
 
 def test_websockets_outlive_deploys_of_other_apps_and_their_own_apps_until_drained(
@@ -218,7 +268,9 @@ def test_datagrams_of_a_client_that_never_pauses_reach_the_new_release(processes
         deploy("v1")
         over.set()
         flood.join()
+        watch = Stopwatch()
         until(lambda: _datagram(client, number) == "v1 ping", why="the new one answers")
+        watch.lap("T7: deployed, and datagrams reach the new release", within_s=1)
     assert len(processes_in(processes.directory, "echo.py")) == 1
 
 
