@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from portway.api.app import create_app
+from portway.api.aws.keys import FOLDER as AWS_KEYS
+from portway.api.aws.settings import AwsSettings, check_aws_reach
 from portway.api.server import serve as serve_http
 from portway.api.settings import ApiSettings, check_settings
 from portway.api.tokens import FOLDER as TOKENS
@@ -134,10 +136,15 @@ async def serve(config: Config) -> None:
     set_up_logs(level=config.log_level, form=config.log_format)
     settings = _api_settings(config)
     check_settings(settings)
+    check_aws_reach(verify_signatures=config.aws_verify_signatures, listen=config.listen)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if not config.aws_verify_signatures:
+        log.warning(
+            "aws_signatures_not_verified", consequence="whoever can connect may do everything"
+        )
     for warning in config.warnings:
         log.warning("setting_is_odd", warning=warning)
     async with (
@@ -145,7 +152,7 @@ async def serve(config: Config) -> None:
         _logged(operations.controller),
     ):
         await serve_http(
-            create_app(operations, settings),
+            create_app(operations, settings, _aws_settings(config, operations)),
             unix_socket=config.socket_path,
             listen=config.listen,
             started=lambda: log.info(
@@ -173,6 +180,18 @@ def _api_settings(config: Config) -> ApiSettings:
         token=config.token,
         listen=config.listen,
         tokens=config.home / TOKENS,
+        body_size_max_bytes=config.body_size_max_bytes,
+    )
+
+
+def _aws_settings(config: Config, operations: PortwayOperations) -> AwsSettings:
+    return AwsSettings(
+        documents=operations.controller.store.documents,
+        keys=config.home / AWS_KEYS,
+        now_ms=operations.controller.clock.now_ms,
+        region=config.aws_region,
+        account_id=config.aws_account_id,
+        verify_signatures=config.aws_verify_signatures,
         body_size_max_bytes=config.body_size_max_bytes,
     )
 

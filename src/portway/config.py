@@ -55,6 +55,9 @@ class Config:
     journal_days: int = 30  # how far back the journal goes
     access_log: bool = False  # of every App that does not say otherwise
     body_size_max_bytes: int = 16 * 1024 * 1024
+    aws_verify_signatures: bool = True  # off: only where nobody but this machine can connect
+    aws_region: str = "us-east-1"
+    aws_account_id: str = "000000000000"
     warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
 
     @property
@@ -444,6 +447,12 @@ def _parse_text(given: _Given) -> str:
     return given.text
 
 
+def _parse_matching(given: _Given, *, pattern: str, noun: str, hint: str) -> str:
+    if re.fullmatch(pattern, given.text):
+        return given.text
+    raise given.refusal(f'"{given.text}" is not {noun}', hint)
+
+
 def _plain(name: str) -> str:
     return name.replace("-", "_")
 
@@ -470,5 +479,15 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "log_level": partial(_parse_choice, choices=_LOG_LEVELS),
     "access_log": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
     "body_size_max_bytes": _parse_size,
+    "aws_verify_signatures": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
+    "aws_region": partial(
+        _parse_matching,
+        pattern=r"[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}",
+        noun="the name of an AWS region",
+        hint="Write one like us-east-1.",
+    ),
+    "aws_account_id": partial(
+        _parse_matching, pattern="[0-9]{12}", noun="an AWS account id", hint="Write twelve digits."
+    ),
 }
 _NAMES = frozenset({*_PARSERS, "home", "token", "token_file", "config"})

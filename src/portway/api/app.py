@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from portway.api.aws.endpoint import AwsEndpoint
+from portway.api.aws.settings import AwsSettings, check_aws_reach
 from portway.api.guard import Guard
 from portway.api.native.answers import explained, refusal
 from portway.api.native.resource import Shared, make_routes, unknown_route
@@ -25,12 +27,18 @@ from portway.core.errors import RequestError
 from portway.core.exposition import CONTENT_TYPE
 
 
-def create_app(operations: Operations, settings: ApiSettings) -> Starlette:
+def create_app(
+    operations: Operations, settings: ApiSettings, aws: AwsSettings | None = None
+) -> Starlette:
     """Everything portway answers over HTTP; RequestError when the settings would leave it open to a network.
 
     `app.state.closing` is an event: once set, streams and commands end with a word about it.
+    `aws` None: without the AWS face.
     """
     check_settings(settings)
+    if aws is not None:
+        check_aws_reach(verify_signatures=aws.verify_signatures, listen=settings.listen)
+    face = AwsEndpoint(operations, aws) if aws is not None else None
     shared = Shared(operations=operations, settings=settings, closing=asyncio.Event())
     app = Starlette(
         routes=[
@@ -39,13 +47,14 @@ def create_app(operations: Operations, settings: ApiSettings) -> Starlette:
             Route("/docs", _docs),
             Route("/metrics", _metrics),
         ],
-        middleware=[Middleware(Guard, settings=settings)],
+        middleware=[Middleware(Guard, settings=settings, aws=face)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     app.router.redirect_slashes = False
     app.router.default = _not_found
     app.state.closing = shared.closing
     app.state.operations = operations
+    app.state.aws = face
     return app
 
 
@@ -76,7 +85,9 @@ async def _docs(_: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     operations: Operations = request.app.state.operations
-    return Response(await operations.metrics(), media_type=CONTENT_TYPE)
+    face: AwsEndpoint | None = request.app.state.aws
+    page = await operations.metrics() + (face.metrics.page() if face else "")
+    return Response(page, media_type=CONTENT_TYPE)
 
 
 @cache

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from portway.api.aws.wire.services import is_aws_request
 from portway.api.native.answers import refusal
 from portway.api.roles import SCOPE_KEY, Role
 from portway.api.settings import ApiSettings, ListenAddress, is_loopback, parse_listen
@@ -42,8 +43,9 @@ _SECURITY_HEADERS = {
 class Guard:
     """ASGI middleware that lets a request through or answers why not."""
 
-    def __init__(self, app: ASGIApp, *, settings: ApiSettings) -> None:
+    def __init__(self, app: ASGIApp, *, settings: ApiSettings, aws: ASGIApp | None = None) -> None:
         self._app = app
+        self._aws = aws  # has its own authentication, so it gets its requests and nobody else does
         self._token = settings.token.encode()
         self._tokens = TokenFolder(settings.tokens) if settings.tokens is not None else None
         listen = parse_listen(settings.listen) if settings.listen else None
@@ -55,6 +57,10 @@ class Guard:
             await self._app(scope, receive, send)
             return
         trusted = scope.get(TRUSTED) is True
+        if self._aws is not None and _is_aws(scope):
+            refused = None if trusted else self._foreign(Headers(scope=scope), scope)
+            await (refused or self._aws)(scope, receive, _with_headers(send))
+            return
         scope[SCOPE_KEY] = Role.ADMIN if trusted else None
         response = None if trusted else self._refusal(scope)
         if response is None:
@@ -66,9 +72,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        error = self._wrong_host(headers) or _wrong_origin(scope, headers)
-        if error is not None:
-            return refusal(error)
+        if foreign := self._foreign(headers, scope):
+            return foreign
         asks_token = self._asks_token()
         role = self._role_of(headers) if asks_token else Role.ADMIN
         if role is None:
@@ -77,6 +82,10 @@ class Guard:
             return refusal(_not_local())
         scope[SCOPE_KEY] = role
         error = self._wrong_type(scope, headers, has_token=asks_token)
+        return refusal(error) if error else None
+
+    def _foreign(self, headers: Headers, scope: Scope) -> Response | None:
+        error = self._wrong_host(headers) or _wrong_origin(scope, headers)
         return refusal(error) if error else None
 
     def _wrong_host(self, headers: Headers) -> RequestError | None:
@@ -120,6 +129,12 @@ class Guard:
             hint="Send Content-Type: application/json, or the header X-Portway-Request: 1.",
             http_status=415,
         )
+
+
+def _is_aws(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
+    return is_aws_request(scope["method"], scope["path"], scope["query_string"])
 
 
 def _host_names(listen: ListenAddress | None, settings: ApiSettings) -> frozenset[str]:
