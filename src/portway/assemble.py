@@ -19,6 +19,7 @@ from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.clock import SystemClock
+from portway.controller.heap import settled_heap
 from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
@@ -150,6 +151,7 @@ async def serve(config: Config) -> None:
     async with (
         running(config, stop=stop) as operations,
         _logged(operations.controller),
+        settled_heap(operations.controller.looked),
     ):
         await serve_http(
             create_app(operations, settings, _aws_settings(config, operations)),

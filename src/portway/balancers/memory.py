@@ -38,6 +38,8 @@ class MemoryBalancer:
         self.traffic: dict[RouteKey, Traffic] = {}
         self.traffic_to: dict[str, Traffic] = {}
         self._take: TakeRequests | None = None
+        # By listener: a route nobody was counted on, and how it was told.
+        self._quiet: dict[RouteKey, tuple[Route, ServedRoute]] = {}
         self.served: dict[RouteKey, Route] = {}
         self.held_certificates: tuple[Certificate, ...] = ()
         self.running = False
@@ -115,8 +117,18 @@ class MemoryBalancer:
         self.requests.pop(key, None)
         self.failed.pop(key, None)
         self.traffic.pop(key, None)
+        self._quiet.pop(key, None)
 
     def _served_route(self, route: Route) -> ServedRoute:
+        is_counted = self.connections or self.requests or self.failed
+        if is_counted or self.traffic or self.traffic_to:
+            return self._counted_route(route)
+        known = self._quiet.get(route.key)
+        if known is None or known[0] is not route:
+            known = self._quiet[route.key] = (route, self._counted_route(route))
+        return known[1]
+
+    def _counted_route(self, route: Route) -> ServedRoute:
         return ServedRoute(
             key=route.key,
             owner=route.owner,

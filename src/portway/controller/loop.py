@@ -42,6 +42,7 @@ from portway.store.base import Batch, Store
 log = structlog.get_logger()
 
 RESYNC_S = 5.0
+LOOKED_AT_MAX = 30  # Apps and instances in one go: less than a millisecond
 CLAIM_TRIES = 50
 CLAIM_AGAIN_MS = 500
 STORE_RETRY_MS = 1000
@@ -76,6 +77,7 @@ class Controller:
         self.policy = policy or PolicyFile(None)
         self.lock = asyncio.Lock()
         self.is_open = False
+        self.looked = asyncio.Event()  # everything was looked at once
         self._dirty: set[str] = set()
         self._wakes: dict[str, int] = {}
         self._journalled: dict[str, frozenset[str]] = {}
@@ -246,9 +248,17 @@ class Controller:
         """One round: look, and decide for every App whose time has come."""
         with self.metrics.passing():
             await self._observe()
+            looked_at = 0
             for app_id in self._due():
                 await self._step_guarded(app_id)
-                await asyncio.sleep(0)  # a long round must not keep callers and checks waiting
+                state = self.world.apps.get(app_id)
+                looked_at += 1 + (len(state.instances) if state else 0)
+                # A long round must not keep callers and checks waiting.
+                if looked_at >= LOOKED_AT_MAX:
+                    looked_at = 0
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        self.looked.set()
 
     async def _wait(self) -> None:
         """Until something changed or an App's time has come."""

@@ -201,11 +201,11 @@ class Observer:
     async def fetch_last_words(self, state: AppState) -> None:
         """The last log lines of instances that ended or never became healthy, before they are removed."""
         seen = self._world.seen(state.app_id) or {}
-        staying = [r for r in state.instances if r.phase < Phase.DRAINING]
         troubled = [
             (record, instance)
-            for record in staying
-            if (instance := seen.get(record.id)) is not None
+            for record in state.instances
+            if record.phase < Phase.DRAINING
+            and (instance := seen.get(record.id)) is not None
             and (record.phase < Phase.READY or instance.state is EngineState.EXITED)
         ]
         if not troubled:

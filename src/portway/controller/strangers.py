@@ -12,12 +12,13 @@ from portway.core.plan import Action, ApplyRoutes, RemoveInstance
 def clear_away(world: World, app_id: str) -> list[Action]:
     """What nobody answers for: ended one-off instances, and whatever is left of an App that is forgotten."""
     seen = (world.seen(app_id) or {}).values()
-    strangers = [i for i in seen if app_id not in world.apps or i.identity.slot == RUN_SLOT]
+    is_known = app_id in world.apps
+    strangers = [i for i in seen if not is_known or i.identity.slot == RUN_SLOT]
     ended = [
         i.id for i in strangers if i.state is EngineState.EXITED and i.id not in world.one_offs
     ]
     actions: list[Action] = [RemoveInstance(instance_id=i) for i in ended]
-    if app_id not in world.apps:
+    if not is_known:
         running = [i.id for i in strangers if i.id not in ended and i.identity.slot != RUN_SLOT]
         # What runs is served on; and what cannot be seen may run.
         if world.seen(app_id) is not None and not running and world.served_by(app_id):

@@ -11,7 +11,7 @@ from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.routes import EndpointState
-from portway.core.routing import is_failing, is_unready
+from portway.core.routing import failing_among, unready_among
 from portway.core.starting import may_start, start_instances
 from portway.core.strategy import has_room, is_stepwise
 
@@ -47,16 +47,17 @@ def take_census(draft: Draft) -> Census:
     fresh = [r for r in active if r.identity.revision == target_id]
     stale = [r for r in active if r.identity.revision != target_id]
     ids = [r.id for r in active]
-    failing = frozenset([i for i in ids if is_failing(draft.observed, i)])
-    unready = frozenset([i for i in ids if is_unready(draft.observed, i)])
+    failing, unready = failing_among(draft.observed, ids), unready_among(draft.observed, ids)
     routed = _routed_ids(draft)
     serving = {r.id for r in active if r.phase is Phase.READY} - failing - unready
     if routed is not None:
         # Whoever goes is missed on every listener that has it; whoever comes must be on all of them.
         leaving = {r.id for r in stale}
         serving &= {i for i, on_all in routed.items() if on_all or i in leaving}
-    ended = [r for r in draft.state.instances if r.phase is Phase.GONE]
-    completed = sum(1 for r in ended if r.identity.revision == target_id and has_completed(r))
+    completed = 0
+    if len(draft.live) < len(draft.state.instances):
+        ended = [r for r in draft.state.instances if r.phase is Phase.GONE]
+        completed = sum(1 for r in ended if r.identity.revision == target_id and has_completed(r))
     return Census(
         count=draft.state.count if target is not None else 0,
         live=draft.live,
