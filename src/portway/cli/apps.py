@@ -19,6 +19,8 @@ from portway.cli.times import ago
 from portway.controller.views import AppView, MapRoute, StackView
 from portway.core.errors import RequestError
 
+_SHOWN_MAX = 6
+
 
 @click.group("apps", invoke_without_command=True)
 @json_option
@@ -85,12 +87,25 @@ def stack_lines(stacks: Sequence[StackView]) -> list[str]:
             view.name,
             coloured(view.status),
             view.release or "-",
-            ", ".join(_healthy(app) for app in view.apps) or "-",
-            "  ".join(view.urls) or "-",
+            _some([_healthy(app) for app in _ailing_first(view.apps)], ", "),
+            _some(view.urls, "  "),
         )
         for view in stacks
     ]
     return table(("STACK", "STATUS", "RELEASE", "APPS", "URLS"), rows)
+
+
+def _ailing_first(apps: Sequence[AppView]) -> list[AppView]:
+    return sorted(apps, key=lambda app: app.healthy >= app.count)
+
+
+def _some(words: Sequence[str], separator: str) -> str:
+    """As many as fit a table; `apps info` has them all."""
+    if not words:
+        return "-"
+    left_out = len(words) - _SHOWN_MAX
+    more = [f"and {left_out} more"] if left_out > 0 else []
+    return separator.join([*words[:_SHOWN_MAX], *more])
 
 
 def info_lines(view: StackView, routes: Sequence[MapRoute], *, now_ms: int) -> list[str]:
