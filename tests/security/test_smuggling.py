@@ -211,6 +211,28 @@ async def test_no_client_says_where_it_comes_from(
         assert not [line for line in connection if "forwarded" in line or "real-ip" in line]
 
 
+ALIASES = b"""
+    X-Forwarded-For X_Forwarded_For X.Forwarded.For X-Forwarded_For XForwarded-For X-Forwarded X_Forwarded
+    X-Forwarded-Host X_Forwarded-Proto X-Forwarded-Port X-Forwarded-Prefix X-Forwarded-Ssl Forwarded
+    X-Real-IP X_Real_IP X.Real-IP X-Real_IP X_Request_ID X-Request_ID X_Request-ID X.Request.ID
+    HTTP2-Settings
+""".split()
+
+
+async def test_no_alias_of_a_header_of_ours_gets_through_alone(
+    service_port: int, recorder: Recorder
+) -> None:
+    through: list[bytes] = []
+    for name in ALIASES:
+        recorder.forget()
+        lines = [name + b": 6.6.6.6", b"Connection: close"]
+        await exchange(service_port, head(*lines, first=b"GET /last HTTP/1.1\r\nHost: a.test\r\n"))
+        (sent,) = recorder.heads("/last")
+        if "6.6.6.6" in sent:
+            through.append(name)
+    assert through == []
+
+
 def field(name: bytes, value: bytes) -> bytes:
     """A header of HTTP/2 as it is written without compression (RFC 7541, 6.2.2)."""
     return b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
