@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -23,6 +23,7 @@ from portway.cli.progress import (
     ending_line,
     failure_text,
     health,
+    is_end,
     is_noted,
     is_over,
     latest,
@@ -179,16 +180,23 @@ def _patiently(client: Client, stack: str) -> StackView:
             time.sleep(0.2)
 
 
-def _news(client: Client, promotion: PromotionView) -> queue.SimpleQueue[str]:
-    """Wakes the watcher at every event of the stack; the text of an event not worth a line is empty."""
-    news: queue.SimpleQueue[str] = queue.SimpleQueue()
+class News(NamedTuple):
+    """An event of the stack: `text` is "" where it is not worth a line, `ends` where something may be over."""
+
+    text: str
+    ends: bool
+
+
+def _news(client: Client, promotion: PromotionView) -> queue.SimpleQueue[News]:
+    """Wakes the watcher at every event of the stack."""
+    news: queue.SimpleQueue[News] = queue.SimpleQueue()
     query = {"after": promotion.sequence, "stack": promotion.stack, "follow": 1}
 
     def listen() -> None:
         try:
             for event in client.stream("GET", "/events", query=query):
                 happened = converted(event, Event)
-                news.put(happened.message if is_noted(happened) else "")
+                news.put(News(happened.message if is_noted(happened) else "", is_end(happened)))
         except PortwayError:
             return  # looking once a second goes on without it
 
@@ -196,15 +204,21 @@ def _news(client: Client, promotion: PromotionView) -> queue.SimpleQueue[str]:
     return news
 
 
-def _next_notes(news: queue.SimpleQueue[str]) -> list[str]:
+def _next_notes(news: queue.SimpleQueue[News]) -> list[str]:
+    """What is worth a line, once it is quiet for a moment; at once when something may be over."""
     notes: list[str] = []
     timeout_s = _LOOK_EVERY_S
-    while True:
+    deadline = time.monotonic() + _LOOK_EVERY_S
+    while time.monotonic() < deadline:
         try:
-            notes.append(news.get(timeout=timeout_s))
+            text, ends = news.get(timeout=timeout_s)
         except queue.Empty:
-            return [text for text in notes if text]
+            break
+        notes += [text] if text else []
+        if ends:
+            break
         timeout_s = _SETTLE_S
+    return notes
 
 
 def _say_begun(promotion: PromotionView, answer: Any, as_json: bool) -> None:

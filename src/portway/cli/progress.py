@@ -16,6 +16,7 @@ SUPERSEDED = "superseded"
 FAILED = "failed"
 _NOT_SERVING = frozenset({"completed", "stopped", "deleting"})
 _UP = "running"
+_ENDS = frozenset({"done", "failed", "active", "cancelled"})
 _NOTED = frozenset({"port.moved", "deployment.reverted"})
 
 
@@ -54,6 +55,12 @@ def progress_lines(
 def is_noted(event: Event) -> bool:
     """Whether an event is worth a line while somebody watches a deployment."""
     return event.kind in _NOTED or bool(event.data.get("failed"))
+
+
+def is_end(event: Event) -> bool:
+    """Whether an event may be the last one of a deployment."""
+    subject, _, what = event.kind.partition(".")
+    return subject in ("deployment", "release") and what in _ENDS
 
 
 def health(view: StackView) -> tuple[int, int]:
