@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -49,7 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = TestRun.join() if worker else TestRun.begin()
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     missing = {
         marker: sentence
@@ -59,14 +59,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if missing and config.getoption("--everything"):
         raise pytest.UsageError(" ".join(missing.values()))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
         for marker, sentence in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=sentence))
+    if hasattr(config, "workerinput"):
+        config.stash[RUN].note_groups({item.nodeid: _group(item) for item in items})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """For `--dist loadgroup`: a group stays on one worker. pytest-xdist 3.8 itself loses its groups on pytest 9.2."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    run = config.stash[RUN]
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return run.groups[nodeid]
+
+    return Grouped(config, log)
 
 
 def _group(item: pytest.Item) -> str:
-    """Which tests never run beside each other (`--dist loadgroup`): a file's, and all on Docker or port 8000.
+    """Which tests never run beside each other: a file's, and all on Docker or port 8000.
 
     There is one daemon, and 20.10 locks up for good where very many containers end at once.
     """

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from functools import wraps
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,7 @@ MARK = "TEST_RUN_OF_PORTWAY"
 CGROUPS = Path("/sys/fs/cgroup")
 PATIENCE_S = 10.0  # what was told to end may still be ending
 _HOMES = "homes"
+_GROUPS = "groups"
 _ENGINES = {
     "portway.engines.docker.engine": "DockerEngine",
     "portway.engines.process.engine": "ProcessEngine",
@@ -58,6 +59,17 @@ class TestRun:
     def join(cls) -> TestRun:
         """The run that this process is a worker of."""
         return cls(Path(os.environ[MARK]))
+
+    def note_groups(self, groups: dict[str, str]) -> None:
+        """Each test and the group it runs in, as every worker finds them."""
+        mine = self.directory / f"{_GROUPS}.{os.getpid()}"
+        mine.write_text(json.dumps(groups))
+        mine.rename(self.directory / _GROUPS)
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """What the workers found."""
+        return json.loads((self.directory / _GROUPS).read_text())
 
     def watch_engines(self) -> None:
         """Note the home of every engine that a test makes in this process."""
@@ -103,7 +115,7 @@ class TestRun:
         yield from _control_groups(homes)
         yield from _docker_objects(homes)
         for path in self.directory.iterdir():
-            if path.name != _HOMES:
+            if path.name not in (_HOMES, _GROUPS):
                 yield f"file {path}"
 
 
