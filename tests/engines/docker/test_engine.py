@@ -493,7 +493,7 @@ async def test_no_more_containers_than_set_end_or_are_removed_at_once(
     monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     engine, daemon = DockerEngine("nobody", at_once=at_once), Endings()
-    monkeypatch.setattr(engine, "_client", daemon)
+    monkeypatch.setattr(engine._containers, "_client", daemon)
     await asyncio.gather(
         *(engine.stop(f"s/web.1.{n}", signal="SIGTERM", grace_s=9) for n in range(20)),
         *(engine.remove(f"s/web.2.{n}") for n in range(20)),
@@ -505,10 +505,10 @@ async def test_no_more_containers_than_set_end_or_are_removed_at_once(
 async def test_what_does_not_end_when_it_is_told_holds_up_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("portway.engines.docker.engine.SOON_S", 0.001)
+    monkeypatch.setattr("portway.engines.docker.containers.SOON_S", 0.001)
     engine, daemon = DockerEngine("nobody"), Endings()
     daemon.deaf = True  # none ends before every one has been told
-    monkeypatch.setattr(engine, "_client", daemon)
+    monkeypatch.setattr(engine._containers, "_client", daemon)
     await asyncio.gather(
         *(engine.stop(f"s/web.1.{n}", signal="SIGTERM", grace_s=60) for n in range(20))
     )
