@@ -109,7 +109,7 @@ def make_certificate(name: str, *domains: str, rsa_bits: int = 0) -> Certificate
 class EchoInstance:
     """Answers HTTP with the head it got, anything else with its name and the same bytes.
 
-    `/hold` is answered once `hold` is set, `/later` after a moment. `heads` are the HTTP heads it got, `proxied` the PROXY lines.
+    `/hold` is answered once `hold` is set, `/later` after a moment. `heads` are the HTTP heads it got, `proxied` the PROXY lines, `connections` how many it took.
     """
 
     def __init__(self, name: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -118,6 +118,7 @@ class EchoInstance:
         self.hold = asyncio.Event()
         self.heads: list[str] = []
         self.proxied: list[str] = []
+        self.connections = 0
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -139,6 +140,7 @@ class EchoInstance:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.connections += 1
         try:
             first = await reader.read(1)
             if first == b"P" and (second := await reader.read(1)) == b"R":

@@ -256,12 +256,11 @@ def test_a_listener_a_release_drops_stays_while_an_older_instance_runs() -> None
 
 
 def test_a_listener_is_treated_as_the_newest_release_says() -> None:
-    sticky = ListenerSpec(sticky=True)
-    new = revision("R2", replace(WEB, listener=sticky))
+    new = revision("R2", replace(WEB, listener=ListenerSpec(sticky=True)))
     one = record(1, of="R1")
     both = state(one, target=new, revisions={"R1": revision("R1", WEB)})
     (route,) = project_routes(both, observed(one))
-    assert (route.listener, len(route.endpoints)) == (sticky, 1)
+    assert (route.listener.sticky, len(route.endpoints)) == (True, 1)
 
 
 def test_an_instance_whose_spec_does_not_know_a_listener_is_not_behind_it() -> None:

@@ -60,6 +60,7 @@ class ListenerSpec:
     sticky: bool = False  # HTTP only: a cookie keeps a client on its instance
     idle_timeout_s: float = 3600.0
     slow_start_s: float = 0.0
+    expects_http: bool = False  # AUTO only: a client that says nothing at first is waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

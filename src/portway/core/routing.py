@@ -16,6 +16,7 @@ from portway.core.app import (
 )
 from portway.core.health import Health, HealthStatus, is_confirmed
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
+from portway.core.known_ports import with_what_is_known
 from portway.core.observed import Observed
 from portway.core.ports import LOOPBACK
 from portway.core.routes import Endpoint, EndpointState, Route, RouteKey
@@ -104,13 +105,13 @@ def listener_of(app: App, spec: PortSpec) -> ListenerSpec:
     """How the balancer treats a port. One whose health is asked for by HTTP speaks HTTP and nothing else.
 
     A listener that finds out by the first bytes takes a client who says nothing at first for a stream, and
-    a stream's headers are the client's own.
+    a stream's headers are the client's own; unless the numbers say that it is about to speak HTTP.
     """
     asked = app.health.port_name or next((one.name for one in app.ports if _is_tcp(one)), None)
     finds_out = spec.listener.protocol is ListenerProtocol.AUTO
     if finds_out and app.health.kind is CheckKind.HTTP and spec.name == asked:
         return replace(spec.listener, protocol=ListenerProtocol.HTTP)
-    return spec.listener
+    return with_what_is_known(spec)
 
 
 def _is_tcp(spec: PortSpec) -> bool:

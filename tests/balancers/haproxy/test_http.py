@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect as connect_websocket
@@ -310,6 +311,47 @@ async def test_a_server_that_speaks_first_is_heard(balancer: HAProxyBalancer) ->
         connection = await connect(port_number)
         assert await connection.receive() == b"220 ready\r\n"
         await connection.close()
+
+
+async def test_where_http_is_expected_a_client_may_connect_early_and_ask_late(
+    balancer: HAProxyBalancer, start_instance: StartInstance
+) -> None:
+    a = await start_instance("a")
+    expecting = ListenerSpec(expects_http=True)
+    early, plain = free_service_port(), free_service_port()
+    routes = [
+        make_route(early, make_endpoint(a), listener=expecting),
+        make_route(plain, make_endpoint(a)),
+    ]
+    await balancer.apply("shop/web", routes)
+    connections = [await connect(number) for number in (early, plain)]
+    # The other client, as silent, has been taken for a stream once its connection is there.
+    await eventually(lambda: a.connections == 1)
+    for connection in connections:
+        assert (await connection.request("/", "X-Real-IP: 6.6.6.6")).status == 200
+        await connection.close()
+    assert [header_of(head, "x-real-ip") for head in a.heads] == [LOOPBACK, "6.6.6.6"]
+
+
+async def test_where_http_is_expected_other_protocols_get_through_and_the_silent_are_let_go(
+    tmp_path: Path, start_instance: StartInstance
+) -> None:
+    a = await start_instance("a")
+    balancer = HAProxyBalancer(tmp_path, public_addresses=(LOOPBACK,), request_delay_ms=300)
+    await balancer.open()
+    port_number = free_service_port()
+    expecting = ListenerSpec(expects_http=True)
+    await balancer.apply(
+        "shop/web", [make_route(port_number, make_endpoint(a), listener=expecting)]
+    )
+    silent, raw = await connect(port_number), await connect(port_number)
+    await raw.send(b"\x00x")
+    assert await raw.receive() == b"a:\x00x"
+    assert await silent.receive() == b""
+    assert a.connections == 1
+    await balancer.shutdown()
+    await silent.close()
+    await raw.close()
 
 
 async def test_an_idle_stream_is_closed_after_the_idle_timeout(

@@ -56,6 +56,7 @@ def web(
 
 ROUTES = {
     "empty": [],
+    "auto_expects_http": [web(expects_http=True)],
     "auto": [web()],
     "http_sticky": [
         web(protocol=ListenerProtocol.HTTP, sticky=True, balance=Balance.LEAST_CONNECTIONS)
@@ -143,6 +144,7 @@ def test_endpoints_and_certificates_do_not_touch_the_structure() -> None:
         web(owner="shop/api"),
         web(sticky=True),
         web(slow_start_s=1),
+        web(expects_http=True),
         web(proxy_protocol=True),
         web(secure=True),
         web(idle_timeout_s=5),

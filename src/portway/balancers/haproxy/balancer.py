@@ -76,7 +76,7 @@ class HAProxyBalancer:
         describe_holder: binding.DescribeHolder = binding.nobody,
         hard_stop_after_s: float = 6 * 3600.0,
         old_workers_max: int = 16,
-        inspect_delay_ms: int = 100,
+        request_delay_ms: int = 30_000,
     ) -> None:
         self._directory = (home / "haproxy").absolute()
         self._public_addresses = tuple(public_addresses) or binding.all_addresses()
@@ -86,7 +86,7 @@ class HAProxyBalancer:
             connections_max=binding.connections_max(),
             user=binding.worker_user(),
             hard_stop_after_s=hard_stop_after_s,
-            inspect_delay_ms=inspect_delay_ms,
+            request_delay_ms=request_delay_ms,
         )
         self._process = MasterProcess(self._directory, executable)
         self._runtime = Runtime(self._directory, alive=lambda: self._process.find() is not None)

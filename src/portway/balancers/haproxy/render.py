@@ -38,7 +38,8 @@ class Settings:
     connections_max: int
     user: str = ""  # workers run as this user; "" = as whoever starts HAProxy
     hard_stop_after_s: float = 6 * 3600.0
-    inspect_delay_ms: int = 100
+    inspect_delay_ms: int = 100  # until a silent client is taken for a stream
+    request_delay_ms: int = 30_000  # until it is let go, where HTTP is expected
     has_log: bool = False
 
 
@@ -125,7 +126,7 @@ def _defaults() -> list[str]:
         "timeout queue 5s",
         "timeout client 1h",
         "timeout server 1h",
-        "timeout http-request 30s",
+        "timeout http-request 30s",  # as request_delay_ms
         "timeout http-keep-alive 60s",
         "retries 3",
         "option redispatch 1",
@@ -154,10 +155,13 @@ def _frontend(listener: Listener, settings: Settings) -> list[str]:
         *(_log() if settings.has_log else []),
     ]
     if spec.protocol is ListenerProtocol.AUTO:
+        delay_ms = settings.request_delay_ms if spec.expects_http else settings.inspect_delay_ms
         return [
             *lines,
-            f"tcp-request inspect-delay {settings.inspect_delay_ms}ms",
+            f"tcp-request inspect-delay {delay_ms}ms",
             "tcp-request content switch-mode http if HTTP",
+            # An HTTP listener hangs up on who says nothing for so long; a stream would skip the rules.
+            *(["tcp-request content reject unless { req.len gt 0 }"] if spec.expects_http else []),
             f"use_backend {listener.http_backend} if HTTP",
             f"default_backend {listener.tcp_backend}",
         ]
