@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +16,9 @@ from portway.controller.operations import PortwayOperations
 from portway.controller.ports.leases import Leases
 from portway.core.app import Protocol
 from portway.core.events import Event
-from portway.core.health import HealthStatus
+from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, Phase
-from portway.core.plan import Plan
+from portway.core.plan import ApplyRoutes, Plan
 from portway.core.port_words import PortKind
 from portway.core.ports import Holder, Lease, PortPool, PortRange
 from portway.core.request import ServedRequest
@@ -29,9 +29,9 @@ from portway.engines.base import EngineChange, StartRequest
 from portway.engines.memory import MemoryEngine
 from portway.store.base import Batch, Snapshot
 from portway.store.memory import MemoryStore
-from tests.simulation import invariants
+from tests.simulation import invariants, steps
 from tests.simulation.eventloop import run_now
-from tests.simulation.machine import SLOW_START_S, Gate, Lie, Machine
+from tests.simulation.machine import READY_AFTER_S, SLOW_START_S, Gate, Lie, Machine
 
 T = TypeVar("T")
 
@@ -127,7 +127,11 @@ class SimBalancer:
 
     async def apply(self, owner: str, routes: Sequence[Route]) -> None:
         def act() -> None:
-            invariants.nothing_is_routed_that_never_was_healthy(routes, self._machine.ever_healthy)
+            machine = self._machine
+            invariants.nothing_is_routed_that_never_was_healthy(routes, machine.ever_healthy)
+            steps.nothing_is_routed_that_never_was_ready(
+                routes, machine.asked_for_readiness(), machine.ever_ready
+            )
             run_now(self._real.apply(owner, routes))
 
         await self._gate.call("apply", owner, act)
@@ -159,10 +163,13 @@ class SimStore(MemoryStore):
         self._gate = gate
         self._judge = judge
         self._in_doubt: Batch | None = None
+        self.found: dict[str, int | None] = {}  # since when a step was observed, as it was stored
 
     async def load(self) -> Snapshot:
         snapshot = await super().load()
         self._machine.acknowledged = {state.app_id: state for state in snapshot.apps}
+        running = {s.app_id: s.deployment for s in snapshot.apps}
+        self.found = {i: d.baking_since_ms for i, d in running.items() if d}
         return snapshot
 
     async def save(self, batch: Batch) -> tuple[Event, ...]:
@@ -213,35 +220,46 @@ class SimChecker:
         machine, instance_id = self._machine, target.instance_id
         if self._gate.severed:
             await asyncio.Event().wait()
-        lie = machine.lies.get(instance_id)
+        lie = machine.lies.get(target.key)
         if lie is None:
             await asyncio.sleep(0)
-            passed, detail = self._truth(instance_id)
+            passed, detail = self._truth(instance_id, is_readiness=target.is_readiness)
         else:
-            passed, detail = await self._lie(instance_id, lie)
+            passed, detail = await self._lie(target.key, lie)
         if passed:
-            machine.ever_healthy.add(instance_id)
+            (machine.ever_ready if target.is_readiness else machine.ever_healthy).add(instance_id)
         return passed, detail
 
-    async def _lie(self, instance_id: str, lie: Lie) -> tuple[bool, str]:
+    async def _lie(self, key: str, lie: Lie) -> tuple[bool, str]:
         lie.times -= 1
         if lie.times <= 0:
-            self._machine.lies.pop(instance_id, None)
+            self._machine.lies.pop(key, None)
         await asyncio.sleep(lie.takes_s)
         if lie.passed is None:
             raise OSError("too many open files")
         return lie.passed, "so they say"
 
-    def _truth(self, instance_id: str) -> tuple[bool, str]:
+    def _truth(self, instance_id: str, *, is_readiness: bool) -> tuple[bool, str]:
         instance = self._machine.world.instances.get(instance_id)
         if instance is None or not instance.running:
             return False, "connection refused"
         passed, detail = instance.health
         image = instance.request.revision.app.image
         age_ms = self._machine.wall_ms() - (instance.observed.started_at_ms or 0)
+        if is_readiness:
+            return self._readiness(instance_id, age_ms)
         if image == "slow" and 0 <= age_ms < SLOW_START_S * 1000:
             return False, "it is still loading"
         return passed, detail
+
+    def _readiness(self, instance_id: str, age_ms: int) -> tuple[bool, str]:
+        machine = self._machine
+        if 0 <= age_ms < READY_AFTER_S * 1000:
+            return False, "it warms up"
+        period_ms = machine.unready.get(instance_id)
+        if period_ms is None or (period_ms and machine.true_ms() // period_ms % 2):
+            return True, "it is ready"
+        return False, "it is busy"
 
 
 class SimGuard:
@@ -272,6 +290,16 @@ class SimGuard:
         return Holder(description="a stranger") if taken else None
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the planner could know of an App: who runs and is not called ill, who is, and who is not ready; and when."""
+
+    at_ms: int
+    sound: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
+    unready: frozenset[str] = frozenset()
+
+
 class Incarnation:
     """One life of the controller."""
 
@@ -297,7 +325,9 @@ class Incarnation:
             publish_address="127.0.0.1",
         )
         config = Config(home=Path("/nowhere"), engine="memory")
-        self.picture: dict[str, set[str]] = {}  # by App: who was sound when it was last planned
+        self.blank = Picture(machine.true_ms())
+        self.picture: dict[str, Picture] = {}  # by App, of when it was last planned
+        self.since_ms = self.clock.now_ms()
         self.controller._plan = self._plan  # type: ignore[method-assign]
         self.operations = PortwayOperations(self.controller, config, asyncio.Event())
         self.work: asyncio.Task[None] | None = None
@@ -323,18 +353,35 @@ class Incarnation:
 
     def _plan(self, state: AppState) -> Plan:
         """As ever, with a note of what the planner could know; more is learnt while it saves."""
-        self.picture[state.app_id] = self._sound(state)
-        return Controller._plan(self.controller, state)
+        picture = self.picture[state.app_id] = self._picture(state)
+        plan = Controller._plan(self.controller, state)
+        for action in plan.actions:
+            if isinstance(action, ApplyRoutes):
+                self._judge_routes(plan.state, action.routes, picture)
+        return plan
+
+    def _judge_routes(self, state: AppState, routes: Sequence[Route], picture: Picture) -> None:
+        try:
+            steps.a_canary_gets_its_share(state, routes)
+            steps.a_blue_green_switches_at_once(state, routes)
+            steps.who_is_not_ready_gets_no_traffic(
+                state, routes, failing=picture.failing, unready=picture.unready
+            )
+        except invariants.BrokenError as error:
+            self.machine.break_with(error)
+            raise
 
     def _judge_batch(self, batch: Batch) -> None:
         """What every save is asked, against what was acknowledged before it."""
         machine = self.machine
         before = machine.acknowledged
         apps = machine.disk.apps
+        told = any(event.kind == "release.resumed" for event in batch.events)
         for state in batch.apps:
             known = before.get(state.app_id)
             if known is not None:
                 self._judge_state(known, state)
+                self._judge_steps(known, state, told=told)
             self._judge_leases(known, state)
         invariants.no_two_live_instances_share_a_port(apps.values())
         invariants.listeners_are_unique_and_stay(before, apps)
@@ -348,35 +395,53 @@ class Incarnation:
             invariants.no_more_start_than_the_maximum(before, after)
         invariants.done_means_served(before, after, served)
 
+    def _judge_steps(self, before: AppState, after: AppState, *, told: bool) -> None:
+        picture = self.picture.get(after.app_id, self.blank)
+        failing, unready = picture.failing, picture.unready
+        steps.a_pause_moves_nothing(before, after, sound=picture.sound, failing=failing)
+        since_ms = self._observed_since_ms(before)
+        now_ms = self.clock.now_ms()
+        steps.a_step_takes_its_time(before, after, told=told, now_ms=now_ms, since_ms=since_ms)
+        steps.no_step_starts_more_than_its_own(before, after, failing=failing)
+        steps.nobody_is_replaced_for_being_unready(before, after, failing=failing, unready=unready)
+        steps.an_ended_deployment_goes_back(before, after)
+
+    def _observed_since_ms(self, state: AppState) -> int | None:
+        """What was observed before this controller came, nobody has observed."""
+        since_ms = state.deployment.baking_since_ms if state.deployment else None
+        is_old = since_ms is not None and since_ms == self.store.found.get(state.app_id)
+        return self.since_ms if is_old else since_ms
+
     def _judge_leases(self, before: AppState | None, after: AppState) -> None:
         machine, now_ms = self.machine, self.machine.true_ms()
         was = {r.id: r for r in before.instances} if before else {}
+        given_up_ms = self.picture.get(after.app_id, self.blank).at_ms
         added = [x for r in after.live if r.id not in was for x in r.identity.leases]
         invariants.a_freed_port_rests(added, machine.resting, now_ms)
         for record in after.instances:
             known = was.get(record.id)
             if record.phase is Phase.GONE and known is not None and known.phase < Phase.GONE:
                 for lease in record.identity.leases:
-                    machine.resting[_port(lease)] = now_ms + HOLD_DOWN_MS
+                    # From when it was given up: saving that may have taken long.
+                    machine.resting[_port(lease)] = given_up_ms + HOLD_DOWN_MS
 
     def _serving(self, state: AppState) -> set[str]:
         """Who the balancer gives requests to on every listener of the App, as far as the planner could know."""
-        alive = set(self.picture.get(state.app_id, ()))
+        picture = self.picture.get(state.app_id, self.blank)
+        alive = set(picture.sound - picture.unready)
         for route in self.machine.balancer.served.values():
             if route.owner == state.app_id:
                 alive &= {e.instance_id for e in route.endpoints if e.state is EndpointState.READY}
         return alive
 
-    def _sound(self, state: AppState) -> set[str]:
-        """Who runs and is not called ill."""
+    def _picture(self, state: AppState) -> Picture:
         seen = self.world.seen(state.app_id) or {}
-        health = self.world.health
-        return {
-            i
-            for i, instance in seen.items()
-            if instance.state is EngineState.RUNNING
-            and (i not in health or health[i].status is not HealthStatus.FAILING)
-        }
+        running = {i for i, one in seen.items() if one.state is EngineState.RUNNING}
+        ids = {record.id for record in state.live}
+        failing = _verdict_against(self.world.health, ids)
+        unready = _verdict_against(self.world.readiness, ids)
+        at_ms = self.machine.true_ms()
+        return Picture(at_ms, frozenset(running - failing), failing, unready)
 
     def check_now(self, logged: Sequence[str]) -> None:
         """What must hold between any two steps of the controller."""
@@ -389,6 +454,10 @@ class Incarnation:
             missing = held - self.guard.mine
             if missing and not any(("elsewhere", n) in self.machine.claims for _, n in missing):
                 raise invariants.BrokenError("leases_are_what_the_records_hold", missing)
+
+
+def _verdict_against(verdicts: Mapping[str, Health], ids: Collection[str]) -> frozenset[str]:
+    return frozenset(i for i in ids if i in verdicts and verdicts[i].status is HealthStatus.FAILING)
 
 
 def _port(lease: Lease) -> tuple[str, str, int]:

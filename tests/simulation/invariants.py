@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from portway.core.app import Exposure, Protocol
+from portway.core.app import Exposure, Protocol, StrategyKind
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.plan import Plan
 from portway.core.ports import Lease
@@ -104,9 +104,24 @@ def bounds(state: AppState) -> tuple[int, int]:
     rollout, count = state.target.app.rollout, state.count
     minimum = min(count, (count * rollout.minimum_percent + 99) // 100)
     maximum = max(count, count * rollout.maximum_percent // 100)
+    if state.called_off:
+        return 0, maximum
+    if _two_sets_at_once(state) and state.deployment is not None:
+        maximum = max(maximum, count + max(count, state.deployment.from_count or 0))
     if any(spec.host_port is not None for spec in state.target.app.ports):
         return max(0, min(minimum, count - 1)), maximum + 1
     return minimum, maximum + (1 if minimum == maximum else 0)
+
+
+def _two_sets_at_once(state: AppState) -> bool:
+    deployment = state.deployment
+    return (
+        deployment is not None
+        and deployment.status is DeploymentStatus.RUNNING
+        and deployment.strategy.kind is StrategyKind.BLUE_GREEN
+        and deployment.from_revision not in (None, deployment.to_revision)
+        and bool(deployment.from_count and state.count)
+    )
 
 
 @invariant

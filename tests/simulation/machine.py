@@ -27,6 +27,7 @@ T = TypeVar("T")
 EPOCH_MS = 1_700_000_000_000
 SLOW_START_S = 3.0
 FRAGILE_LIVES_S = 15.0
+READY_AFTER_S = 2.0
 IMAGES = ("web", "web:2", "web:3", "slow", "fragile", "crash", "never-healthy")
 HOPELESS = ("fragile", "crash", "never-healthy")
 ERRORS: dict[str, Callable[[], PortwayError]] = {
@@ -78,11 +79,17 @@ class Machine:
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     wall_offset_ms: int = 0
     faults: dict[str, list[CallFault]] = field(default_factory=dict)
-    lies: dict[str, Lie] = field(default_factory=dict)
+    lies: dict[str, Lie] = field(
+        default_factory=dict
+    )  # by what is asked: an instance, or its readiness
+    unready: dict[str, int] = field(
+        default_factory=dict
+    )  # every so many ms it changes its mind; 0: it stays so
     silent: bool = False
     quiet_end_ms: int = 0
     stale: dict[str, object] = field(default_factory=dict)
     ever_healthy: set[str] = field(default_factory=set)
+    ever_ready: set[str] = field(default_factory=set)
     acknowledged: dict[str, AppState] = field(default_factory=dict)
     resting: dict[object, int] = field(default_factory=dict)
     claims: dict[object, object] = field(default_factory=dict)
@@ -114,6 +121,7 @@ class Machine:
             holder=None,
         )
         other.ever_healthy = set(self.ever_healthy)
+        other.ever_ready = set(self.ever_ready)
         other.resting = dict(self.resting)
         other.requests = dict(self.requests)
         other.epoch_ms = self.true_ms()
@@ -134,6 +142,11 @@ class Machine:
             for i in self.world.instances.values()
             if i.observed.state is EngineState.RUNNING
         ]
+
+    def asked_for_readiness(self) -> set[str]:
+        """The instances that have a check for it."""
+        found = self.world.instances.items()
+        return {i for i, one in found if one.request.revision.app.readiness is not None}
 
     def take_fault(self, operation: str) -> CallFault | None:
         """What this call meets."""
@@ -183,6 +196,7 @@ class Machine:
         """No more faults of any kind."""
         self.faults.clear()
         self.lies.clear()
+        self.unready.clear()
         self.claims.clear()
         self.stale.clear()
         self.silent = False

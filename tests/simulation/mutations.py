@@ -8,21 +8,34 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from portway.controller import loop, observer
+from portway.controller import loop, observer, settle
 from portway.controller.loop import Controller
 from portway.controller.observer import Observer
 from portway.controller.ports.leases import Leases
 from portway.controller.saving import Doubts
-from portway.core import capacity, deployment, draft, lifecycle, reconcile, rollout, routing
+from portway.core import (
+    capacity,
+    deployment,
+    draft,
+    lifecycle,
+    reconcile,
+    rollout,
+    routing,
+    stepwise,
+    strategy,
+)
+from portway.core.app import Strategy, StrategyKind
 from portway.core.capacity import Capacity
 from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
+from portway.core.observed import Observed
 from portway.core.plan import Blocked, Plan
 from portway.core.ports import Lease, PortPool
 from portway.core.routes import Endpoint
-from portway.core.state import AppState
+from portway.core.state import AppState, DeploymentStatus
+from portway.core.strategy import stepped
 from tests.simulation import story
-from tests.simulation.story import Step
+from tests.simulation.histories import Step
 
 Patch = tuple[object, str, Any]
 
@@ -231,6 +244,93 @@ def a_broken_promise_breaks_the_plan() -> list[Patch]:
     return [(draft.Draft, "event", event)]
 
 
+def a_pause_pauses_nothing() -> list[Patch]:
+    return [(stepwise, "is_paused", lambda _state: False)]
+
+
+def a_paused_one_starts_what_is_new() -> list[Patch]:
+    return [(stepwise, "_revision_before", lambda _draft: None)]
+
+
+def steps_take_no_time() -> list[Patch]:
+    def at_once(draft_: Draft) -> None:
+        running = draft_.state.deployment
+        assert running is not None
+        draft_.change(deployment=stepped(running, now_ms=draft_.now_ms))
+
+    return [(stepwise, "_end_bake", at_once)]
+
+
+def a_canary_too_many() -> list[Patch]:
+    right = strategy.step_counts
+
+    def generous(asked: Strategy, count: int) -> tuple[int, ...]:
+        if asked.kind is not StrategyKind.CANARY:
+            return right(asked, count)
+        return tuple(number + 1 for number in right(asked, count))
+
+    return [(strategy, "step_counts", generous)]
+
+
+def nobody_stands_by(kind: StrategyKind) -> list[Patch]:
+    right = routing.standby_ids
+
+    def busy(state: AppState, usable: Any) -> frozenset[str]:
+        asked = state.deployment.strategy.kind if state.deployment else None
+        return frozenset() if asked is kind else right(state, usable)
+
+    return [(routing, "standby_ids", busy)]
+
+
+def a_canary_gets_more_than_its_share() -> list[Patch]:
+    return nobody_stands_by(StrategyKind.CANARY)
+
+
+def a_blue_green_is_seen_before_it_is_whole() -> list[Patch]:
+    return nobody_stands_by(StrategyKind.BLUE_GREEN)
+
+
+def the_unready_get_traffic() -> list[Patch]:
+    right = routing.kept_out_ids
+
+    def lax(state: AppState, observed: Observed) -> frozenset[str]:
+        return right(state, replace(observed, readiness={}))
+
+    return [(routing, "kept_out_ids", lax)]
+
+
+def the_unready_are_replaced() -> list[Patch]:
+    count = rollout.take_census
+
+    def harsh(draft_: Draft) -> Any:
+        census = count(draft_)
+        return replace(census, failing=census.failing | census.unready)
+
+    return [(rollout, "take_census", harsh)]
+
+
+def who_is_well_is_ready() -> list[Patch]:
+    return [(lifecycle, "_awaits_readiness", lambda _draft, _record: False)]
+
+
+def there_is_no_way_back() -> list[Patch]:
+    def ended(state: AppState, _reason: str, now_ms: int) -> AppState:
+        if state.deployment is None:
+            return state
+        cancelled = DeploymentStatus.CANCELLED
+        over = replace(state.deployment, status=cancelled, ended_at_ms=now_ms)
+        return replace(state, deployment=over, leaving=False)
+
+    return [
+        (deployment, "go_back", lambda *_arguments: None),
+        (settle, "gone_back", ended),
+    ]
+
+
+def what_is_called_off_stays() -> list[Patch]:
+    return [(stepwise, "_call_off", lambda _draft: None)]
+
+
 # Which of the invariants may notice; the first to do so depends on the seed.
 MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
     drain_before_routed: {"enough_stay_serving", "done_means_served"},
@@ -243,10 +343,12 @@ MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
         "leases_are_what_the_records_hold",
         "no_two_live_instances_share_a_port",
     },
-    route_before_healthy: {"nothing_is_routed_that_never_was_healthy"},
+    route_before_healthy: {
+        "nothing_is_routed_that_never_was_healthy",
+        "nothing_is_routed_that_never_was_ready",
+    },
     start_above_the_maximum: {"no_more_start_than_the_maximum"},
     drain_below_the_minimum: {"enough_stay_serving"},
-    an_unread_balancer_serves_nobody: {"enough_stay_serving"},
     a_failed_listing_is_an_empty_one: {"no_look_removes_more_than_half"},
     one_look_is_believed: {"no_look_removes_more_than_half"},
     listeners_move_on_redeploy: {"listeners_are_unique_and_stay"},
@@ -258,6 +360,17 @@ MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
     the_next_plan_depends_on_the_last: {"planning_twice_gives_the_same_plan"},
     always_something_to_do: {"rest_means_an_empty_plan", "everything_comes_to_rest"},
     a_broken_promise_breaks_the_plan: {"nothing_breaks_inside"},
+    a_pause_pauses_nothing: {"a_pause_moves_nothing"},
+    a_paused_one_starts_what_is_new: {"a_pause_moves_nothing"},
+    steps_take_no_time: {"a_step_takes_its_time"},
+    a_canary_too_many: {"no_step_starts_more_than_its_own"},
+    a_canary_gets_more_than_its_share: {"a_canary_gets_its_share"},
+    a_blue_green_is_seen_before_it_is_whole: {"a_blue_green_switches_at_once"},
+    the_unready_get_traffic: {"who_is_not_ready_gets_no_traffic"},
+    the_unready_are_replaced: {"nobody_is_replaced_for_being_unready"},
+    who_is_well_is_ready: {"nothing_is_routed_that_never_was_ready"},
+    there_is_no_way_back: {"an_ended_deployment_goes_back"},
+    what_is_called_off_stays: {"what_was_called_off_leaves"},
 }
 
 
@@ -273,6 +386,17 @@ SHOWN_BY: dict[Callable[[], list[Patch]], tuple[set[str], tuple[Step, ...]]] = {
             Step("die", (0, 1)),
             Step("wait", (3.0,)),
             Step("crash", (3, False)),
+        ),
+    ),
+    an_unread_balancer_serves_nobody: (
+        {"enough_stay_serving"},
+        (
+            Step("deploy", (0, 1, 0, 3, 0, 0)),
+            Step("wait", (8.0,)),
+            Step("deploy", (0, 2, 1, 3, 2, 0)),
+            Step("deploy", (1, 1, 1, 1, 4, 0)),
+            Step("call", ("observe", "fail", 2, True)),
+            Step("wait", (20.0,)),
         ),
     ),
     all_the_ill_are_replaced_at_once: (

@@ -1,15 +1,9 @@
-"""A history: the steps one seed makes, and the life of a portway that goes through them.
-
-Every step says all about itself (victims by number, not by name), so that a history without some of its steps is a
-history too: that is how a failing one is made short.
-"""
+"""The life of a portway that goes through the steps of a history."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from typing import Any
 from unittest import mock
 
@@ -21,135 +15,17 @@ from portway.core.instance import Phase
 from portway.core.ports import Lease
 from portway.core.routes import RouteKey
 from portway.core.state import AppState, DeploymentStatus
-from tests.simulation import invariants
+from portway.core.strategy import is_holding, is_paused
+from tests.simulation import invariants, steps
 from tests.simulation.eventloop import StuckError, simulate
+from tests.simulation.histories import STACKS, Step, manifest
 from tests.simulation.incarnation import HOST_PORTS, Incarnation
 from tests.simulation.invariants import BrokenError
-from tests.simulation.machine import HOPELESS, IMAGES, CallFault, Lie, Machine
+from tests.simulation.machine import HOPELESS, CallFault, Lie, Machine
 from tests.simulation.surroundings import Letters, listening
 
-STACKS = ("blog", "shop")
-ROLLOUTS = ("", "100 100", "50 100", "0 100", "50 150")
-HOUR_MS = 3_600_000
 REST_WITHIN_S = 1500.0
 QUIET_S = 7.0
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that happens: an order, a fault, time."""
-
-    name: str
-    arguments: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        return " ".join([self.name, *map(str, self.arguments)])
-
-
-def history(seed: int) -> tuple[int, tuple[Step, ...]]:
-    """(nodes, steps) of a seed."""
-    dice = random.Random(f"history {seed}")
-    nodes = dice.choice([1, 1, 3])
-    steps: list[Step] = [Step("deploy", (0, dice.choice([0, 1, 2]), 0, dice.randint(1, 3), 0, 0))]
-    for _ in range(dice.randint(6, 14)):
-        steps.append(_order(dice))
-        if dice.random() < 0.7:
-            steps.append(_fault(dice, nodes))
-        steps.append(_time(dice))
-        if dice.random() < 0.2:
-            steps.append(Step("crash", (dice.randint(0, 25), dice.random() < 0.3)))
-            steps.append(_time(dice))
-    return nodes, tuple(steps)
-
-
-def _time(dice: random.Random) -> Step:
-    if dice.random() < 0.5:
-        return Step("turns", (dice.randint(0, 60),))
-    return Step("wait", (dice.choice([0.05, 0.3, 1.0, 3.0, 8.0, 20.0]),))
-
-
-def _order(dice: random.Random) -> Step:
-    stack, patience = dice.randrange(len(STACKS)), dice.choice([0, 0, 0, 0, dice.randint(1, 8)])
-    name = dice.choices(
-        ["deploy", "scale", "restart", "rollback", "cancel", "delete", "env", "stop"],
-        [7, 3, 2, 2, 2, 1, 1, 2],
-    )[0]
-    match name:
-        case "deploy":
-            image = dice.choices(range(len(IMAGES)), [6, 4, 4, 2, 1, 2, 2])[0]
-            worker = dice.randrange(4)
-            count, rollout = dice.randint(1, 4), dice.randrange(len(ROLLOUTS))
-            return Step("deploy", (stack, image, worker, count, rollout, patience))
-        case "scale":
-            return Step("scale", (stack, dice.randint(0, 5), patience))
-        case "stop":
-            return Step("stop", (stack, dice.randrange(4), patience))
-        case "env":
-            return Step("env", (stack, dice.randrange(3), patience))
-        case _:
-            return Step(name, (stack, patience))
-
-
-def _fault(dice: random.Random, nodes: int) -> Step:
-    made: dict[str, Callable[[], Step]] = {
-        "call": lambda: _call_fault(dice),
-        "die": lambda: Step("die", (dice.randrange(8), dice.choice([0, 1, 137]))),
-        "sicken": lambda: Step("sicken", (dice.randrange(8),)),
-        "lie": lambda: _lie(dice),
-        "connections": lambda: Step("connections", (dice.randrange(8), dice.randint(1, 3))),
-        "steal": lambda: Step("steal", (dice.randrange(24), dice.randint(1, 6))),
-        "claim": lambda: Step("claim", (dice.randrange(24),)),
-        "block": lambda: Step("block", (dice.randrange(2),)),
-        "unblock": lambda: Step("unblock"),
-        "silence": lambda: Step("silence", (dice.random() < 0.7,)),
-        "clock": lambda: Step("clock", (dice.choice([-HOUR_MS, -1000, 1000, HOUR_MS]),)),
-        "lose node": lambda: Step("lose node", (dice.randrange(nodes),)),
-        "regain nodes": lambda: Step("regain nodes"),
-    }
-    weights = [10, 3, 2, 4, 2, 2, 1, 1, 1, 1, 2, *([2, 2] if nodes > 1 else [0.5, 2])]
-    return made[dice.choices(list(made), weights)[0]]()
-
-
-def _call_fault(dice: random.Random) -> Step:
-    operation = dice.choice(
-        ["start", "stop", "remove", "list", "nodes", "apply", "observe", "save", "save"]
-    )
-    kinds = ["fail", "lose", "slow"] if operation == "save" else ["fail", "fail", "lose", "slow"]
-    if operation in ("start", "stop", "remove", "apply"):
-        kinds += ["twice", "hang"]
-    if operation == "list":
-        kinds += ["stale", "stale", "empty", "hang"]
-    kind = dice.choice(kinds)
-    times = 1 if kind in ("hang", "stale", "empty", "lose") else dice.randint(1, 3)
-    return Step("call", (operation, kind, times, dice.random() < 0.85))
-
-
-def _lie(dice: random.Random) -> Step:
-    passed = dice.choice([False, False, True, None])
-    return Step("lie", (dice.randrange(8), passed, dice.randint(1, 4), dice.choice([0.0, 2.5])))
-
-
-def manifest(stack: int, image: int, worker: int, count: int, rollout: int) -> str:
-    """The compose file of one deploy."""
-    first = 8000 + 100 * stack
-    low, high = (ROLLOUTS[rollout] or "100 200").split()
-    health = "    healthcheck: {interval: 2s, start_period: 4s}\n"
-    quick = "      - portway.draining.timeout=20\n"
-    text = (
-        f"services:\n  web:\n    image: {IMAGES[image]}\n    ports: ['{first}:80', '5000']\n"
-        f"    scale: {count}\n{health}    labels:\n{quick}"
-    )
-    if rollout:
-        text += (
-            f"      - convox.deployment.minimum={low}\n      - convox.deployment.maximum={high}\n"
-        )
-    if worker in (1, 2):
-        text += (
-            f"  worker:\n    image: web:{worker}\n    depends_on: [web]\n    links: ['web:front']\n"
-        )
-    if worker == 3:
-        text += f"  dns:\n    image: web\n    ports: ['{5300 + stack}:53/udp']\n"
-    return text
 
 
 class Life:
@@ -246,22 +122,28 @@ class Life:
         text = manifest(stack, image, worker, count, rollout)
         await self._order(self._deploy(STACKS[stack], text), patience)
 
-    async def _deploy(self, stack: str, text: str) -> None:
+    async def _deploy(self, stack: str, text: str, asked: StrategyRequest | None = None) -> None:
         operations = self.now.operations
         release = await operations.create_release(stack, ReleaseRequest(manifest=text))
-        await operations.promote(stack, release.id)
+        await operations.promote(stack, release.id, strategy=asked)
 
-    async def do_strategy(self, image: int, count: int, kind: str, hold: bool) -> None:
-        """A deploy of the first stack in another way than rolling."""
-        asked = StrategyRequest(strategy=kind, bake_s=1.0, hold=hold)
-        operations = self.now.operations
-
-        async def deploy() -> None:
-            request = ReleaseRequest(manifest=manifest(0, image, 0, count, 0))
-            release = await operations.create_release(STACKS[0], request)
-            await operations.promote(STACKS[0], release.id, strategy=asked)
-
-        await self._order(deploy(), 0)
+    async def do_strategy(
+        self,
+        image: int,
+        count: int,
+        kind: str,
+        hold: bool,
+        stack: int = 0,
+        canary: str = "",
+        bake_s: float = 1.0,
+        worker: int = 0,
+        rollout: int = 0,
+        patience: int = 0,
+    ) -> None:
+        """A deploy in another way than rolling."""
+        asked = StrategyRequest(strategy=kind, bake_s=bake_s, hold=hold, canary=canary)
+        text = manifest(stack, image, worker, count, rollout)
+        await self._order(self._deploy(STACKS[stack], text, asked), patience)
 
     async def do_pause(self, stack: int, patience: int) -> None:
         await self._order(self.now.operations.pause(STACKS[stack]), patience)
@@ -319,9 +201,17 @@ class Life:
         if victim := self._victim(nth):
             self.machine.hands.set_health(victim, passed=False, detail="it is ill")
 
-    async def do_lie(self, nth: int, passed: bool | None, times: int, takes_s: float) -> None:
+    async def do_lie(
+        self, nth: int, passed: bool | None, times: int, takes_s: float, readiness: bool = False
+    ) -> None:
         if victim := self._victim(nth):
-            self.machine.lies[victim] = Lie(passed, times, takes_s)
+            key = f"{victim} readiness" if readiness else victim
+            self.machine.lies[key] = Lie(passed, times, takes_s)
+
+    async def do_unready(self, nth: int, period_ms: int) -> None:
+        """It does not want traffic, or changes its mind again and again; asked once more it is itself again."""
+        if (victim := self._victim(nth)) and self.machine.unready.pop(victim, None) is None:
+            self.machine.unready[victim] = period_ms
 
     async def do_connections(self, nth: int, count: int) -> None:
         if victim := self._victim(nth):
@@ -385,10 +275,18 @@ class Life:
         while calm_s < QUIET_S:
             await self.pass_time(1.0)
             await self.look()
+            await self._say_go_on()
             unrest = self.unrest()
             calm_s = 0.0 if unrest else calm_s + 1.0
             if loop.time() > end_s:
                 invariants.everything_comes_to_rest(unrest or ["no calm"], REST_WITHIN_S)
+
+    async def _say_go_on(self) -> None:
+        """Whatever waits for somebody's word gets it."""
+        for nth, name in enumerate(STACKS):
+            states = self.now.world.of_stack(name)
+            if any(s.target and (is_paused(s) or is_holding(s)) for s in states):
+                await self.do_resume(nth, 0)
 
     def unrest(self) -> list[str]:
         """Why this is no rest."""
@@ -412,6 +310,7 @@ class Life:
         hopeless = [state for state in world.apps.values() if _is_hopeless(state)]
         routes = machine.balancer.served.values()
         invariants.what_was_asked_for_runs(world.apps, HOPELESS)
+        steps.what_was_called_off_leaves(tuple(world.apps.values()))
         invariants.leases_are_what_the_records_hold(
             world.apps.values(), self.now.leases.host_pool.leases()
         )

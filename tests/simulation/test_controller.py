@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.histories import history
 from tests.simulation.seeds import batches, name_of, report, run_batch, shrink
-from tests.simulation.story import history, run
+from tests.simulation.story import run
 
 
 def check(seed: int) -> str | None:

@@ -16,8 +16,9 @@ import pytest
 
 from portway.controller import clock as clock_module
 from tests.simulation.eventloop import simulate
+from tests.simulation.histories import Step
 from tests.simulation.machine import LATE_ONES, Machine
-from tests.simulation.story import Life, Step
+from tests.simulation.story import Life
 from tests.simulation.surroundings import Letters, listening
 
 SEED = 1
