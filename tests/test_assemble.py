@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,3 +227,37 @@ async def test_a_server_open_to_others_without_a_token_does_not_start(tmp_path: 
 def test_an_engine_nobody_knows_is_our_own_mistake(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         assemble._engine(config(tmp_path, engine="podman"), "h")
+
+
+IDLE_SERVER = """
+import asyncio, sys
+from pathlib import Path
+from portway.api.app import create_app
+from portway.api.settings import ApiSettings
+from portway.assemble import running
+from portway.config import Config
+from portway.controller.views import ReleaseRequest
+
+async def main():
+    async with running(Config(home=Path(sys.argv[1]), engine="memory", listen="")) as portway:
+        create_app(portway, ApiSettings(token="", listen="", tokens=Path(sys.argv[1]) / "tokens"))
+        release = await portway.create_release("shop", ReleaseRequest(manifest=sys.argv[2]))
+        await portway.promote("shop", release.id)
+        await portway.controller.looked.wait()
+        await portway.metrics()
+
+asyncio.run(main())
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+# Each takes megabytes or tenths of a second, and most servers never need it.
+NEEDED_BY_FEW = {"boto3", "botocore", "aiodocker", "aiohttp", "cryptography", "psycopg", "websockets"}  # fmt: skip
+
+
+def test_a_server_does_not_load_what_it_does_not_use(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    words = [sys.executable, "-c", IDLE_SERVER, str(home), MANIFEST]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "portway" in loaded
+    assert not loaded & NEEDED_BY_FEW

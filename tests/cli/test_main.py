@@ -43,7 +43,7 @@ def test_every_command_has_help(run: Run, name: str) -> None:
 def test_help_of_the_program_reads_no_command(home: Path) -> None:
     code = (
         "import sys; from portway.cli.main import main; main(['--help']); "
-        "print([m for m in sys.modules if m in ('yaml', 'msgspec', 'asyncio', 'portway.cli.ps')])"
+        "print([m for m in sys.modules if m in ('yaml', 'msgspec', 'asyncio', 'botocore', 'portway.cli.ps')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
@@ -55,7 +55,8 @@ def test_listing_instances_loads_neither_yaml_nor_asyncio(home: Path, fake: Fake
     fake.on("GET /instances", [])
     code = (
         "import sys; from portway.cli.main import main; main(['ps', '--all']); "
-        "print([m for m in sys.modules if m in ('yaml', 'asyncio', 'portway.manifests.compose', 'websockets')])"
+        "print([m for m in sys.modules if m in ('yaml', 'asyncio', 'portway.manifests.compose', 'websockets', "
+        "'botocore', 'cryptography', 'sqlalchemy', 'starlette', 'portway.controller.loop')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from portway.controller.certificates import make_self_signed, read_certificate
 from portway.controller.lookup import find_app, find_stack
 from portway.controller.loop import Controller
 from portway.controller.present import present_certificate, present_port
@@ -29,6 +28,9 @@ class ChangesCertificates:
     async def put_certificate(
         self, stack: str, target: str, *, certificate_pem: str, key_pem: str, replace: bool
     ) -> CertificateView:
+        # Only now: it takes 9 MB that a server without certificates need not hold.
+        from portway.controller.certificates import make_self_signed, read_certificate
+
         now_ms = self.controller.clock.now_ms()
         async with self.controller.changing() as world:
             state, full_target = _listener(world, stack, target)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
 
 from portway.core.events import Event
@@ -18,6 +18,9 @@ from portway.store import schema
 from portway.store.base import Batch, CoolingLease, Snapshot
 from portway.store.codec import decode, encode
 from portway.store.refusals import changed_elsewhere
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 T = TypeVar("T")
 
@@ -241,6 +244,14 @@ def _put(connection: Connection, table: Table, rows: Sequence[dict[str, object]]
         connection.execute(_upsert(table, connection.dialect.name), list(rows))
 
 
+def _insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+    if dialect != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # takes room that most servers need not spend
+
+    return postgresql.insert(table)
+
+
 @cache
 def _upsert(table: Table, dialect: str) -> Insert:
     """Insert a row, or give the one with the same key the new values."""
@@ -251,7 +262,7 @@ def _upsert(table: Table, dialect: str) -> Insert:
         schema.releases: ["stack", "release_id"],
         schema.meta: ["name"],
     }[table]
-    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    statement = _insert(table, dialect)
     values = {
         column.name: statement.excluded[column.name]
         for column in table.columns

@@ -13,11 +13,13 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from cryptography import x509
-
 from portway.core.facts import Answer, Reached, SeenCertificate
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 ASK_TIMEOUT_S = 2.0
 _HEAD_BYTES_MAX = 4096
@@ -150,6 +152,8 @@ def _certificate(writer: asyncio.StreamWriter) -> SeenCertificate | None:
     shown = connection.getpeercert(binary_form=True) if connection else None
     if not shown:
         return None
+    from cryptography import x509  # 9 MB that a server without certificates need not hold
+
     try:
         return read_certificate(x509.load_der_x509_certificate(shown))
     except ValueError:
@@ -158,6 +162,8 @@ def _certificate(writer: asyncio.StreamWriter) -> SeenCertificate | None:
 
 def read_certificate(certificate: x509.Certificate) -> SeenCertificate:
     """Its names and when it ends; the common name counts only where there is no other, as for browsers."""
+    from cryptography import x509
+
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         names = [
