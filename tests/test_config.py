@@ -100,6 +100,9 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "journal_days": ("7", 7),
         "access_log": ("on", True),
         "body_size_max_bytes": ("1m", 2**20),
+        "aws_verify_signatures": ("off", False),
+        "aws_region": ("eu-west-1", "eu-west-1"),
+        "aws_account_id": ("123456789012", "123456789012"),
     }
     settings = set(Config.__dataclass_fields__) - {"warnings"}
     assert set(given) == settings, "a new setting must be loadable"

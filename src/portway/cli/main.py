@@ -60,6 +60,7 @@ COMMANDS = {
     ),
     "version": Entry("version", "Print the version of this command and of the server."),
     "token": Entry("token", "Make, list and revoke tokens for the API, each with a role."),
+    "aws": Entry("aws", "Point AWS clients at the server: credentials, and further keys."),
     "completion": Entry("completion", "Print the completion script of a shell."),
 }
 

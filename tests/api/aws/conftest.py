@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ from tests.api.conftest import free_port
 from tests.api.fakes import FakeOperations
 
 PATIENCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30)
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One for all tests: it keeps the models it has read."""
+    return boto3.session.Session()
 
 
 @dataclass(kw_only=True)
@@ -53,7 +60,7 @@ class ServedFace:
             "aws_session_token": key.token if isinstance(key, SessionCredentials) else None,
             "config": PATIENCE,
         }
-        return boto3.session.Session().client(service, **{**settings, **given})
+        return _session().client(service, **{**settings, **given})
 
     async def ask(self, service: str, operation: str, **members: Any) -> Any:
         """One request with boto3, while the server runs on this loop."""

@@ -71,6 +71,7 @@ class Verifier:
             name=key.name,
             role=key.role,
             access_key_id=key.access_key_id,
+            key_id=key.access_key_id,
             arn=f"arn:aws:iam::{self.account_id}:user/{key.name}",
             user_id=key.access_key_id.replace("AKIA", "AIDA", 1),
         )
@@ -91,6 +92,7 @@ class Verifier:
             name=key.name,
             role=key.role,
             access_key_id=session.access_key_id,
+            key_id=key.access_key_id,
             arn=arn,
             user_id=user_id,
             is_session=True,

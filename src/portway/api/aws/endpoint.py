@@ -85,6 +85,7 @@ class AwsEndpoint:
         self._face = Face(
             operations=operations,
             documents=settings.documents,
+            keys=self._verifier.keys,
             account_id=settings.account_id,
             region=settings.region,
             caller=self._verifier.nobody(),

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from portway.api.aws.keys import KeyFolder
 from portway.api.roles import Role
 from portway.controller.contract import Operations
 from portway.store.base import Documents
@@ -13,11 +14,12 @@ from portway.store.base import Documents
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Whose key signed the request. `role` bounds what it may do, `session` is the name of a session's credentials."""
+    """Whose key signed the request. `role` bounds what it may do; `key_id` is the key that a session came from, too."""
 
     name: str
     role: Role
-    access_key_id: str = ""
+    access_key_id: str = ""  # as the request named it
+    key_id: str = ""
     arn: str = ""
     user_id: str = ""
     is_session: bool = False
@@ -34,6 +36,7 @@ class Face:
 
     operations: Operations
     documents: Documents
+    keys: KeyFolder
     account_id: str
     region: str
     caller: Caller

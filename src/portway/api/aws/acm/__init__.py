@@ -1,0 +1,1 @@
+"""ACM: certificates that were imported. portway issues none by itself here."""
