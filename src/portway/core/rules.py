@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 from portway.core.app import Balance
 
 
@@ -38,16 +40,15 @@ class Condition:
     is_regex: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forward:
+# Saved with their kind, which of dataclasses beside each other could not be read back.
+class Forward(Struct, frozen=True, kw_only=True, tag=True):
     """To one of some pools by weight; `sticky_s`: a client stays with its pool so long."""
 
     pools: tuple[tuple[str, int], ...]
     sticky_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redirect:
+class Redirect(Struct, frozen=True, kw_only=True, tag=True):
     """301 or 302; each part may hold #{protocol}, #{host}, #{port}, #{path} (without its first /), #{query}."""
 
     status: int
@@ -58,8 +59,7 @@ class Redirect:
     query: str = "#{query}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Respond:
+class Respond(Struct, frozen=True, kw_only=True, tag=True):
     """An answer of the balancer's own; `body` at most 1024 characters."""
 
     status: int
