@@ -193,7 +193,10 @@ class History:
         failing = {i for i, h in world.health.items() if h.status is HealthStatus.FAILING}
         steps.a_pause_moves_nothing(before, plan.state, sound=running - failing, failing=failing)
         steps.no_step_starts_more_than_its_own(before, plan.state, failing=failing)
-        steps.a_step_takes_its_time(before, plan.state, told=False, now_ms=world.now_ms, since_ms=0)
+        since_ms = before.deployment.baking_since_ms if before.deployment else None
+        steps.a_step_takes_its_time(
+            before, plan.state, told=False, now_ms=world.now_ms, since_ms=since_ms
+        )
         steps.an_ended_deployment_goes_back(before, plan.state)
         for action in plan.actions:
             if isinstance(action, ApplyRoutes):
