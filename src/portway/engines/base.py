@@ -23,6 +23,7 @@ class EngineTraits:
     resolves_names: bool  # instances of a stack find each other by App name and container_port
     reaches_containers: bool  # endpoints are (instance address, container_port)
     uses_host_kernel: bool  # leases are ports of this machine: look at the kernel, bind test
+    runs_groups: bool = True  # an instance may be several containers, and have a network mode other than its stack's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class Node:
 class StartRequest:
     """Everything needed to run one instance. `environment` is complete (App, stack, ports, links).
 
-    `command` has its $PORT... expanded. `aliases` are the names the stack's other instances use.
+    So are those of the App's containers. `command` has its $PORT... expanded, as theirs have. `aliases` are the
+    names the stack's other instances use.
     `directory` is where relative host paths begin.
     """
 
@@ -61,11 +63,12 @@ class Stream(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of output, without its newline; undecodable bytes are replaced."""
+    """One line of output, without its newline; undecodable bytes are replaced. `container`: of several, which one."""
 
     at_ms: int
     stream: Stream
     text: str
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +120,14 @@ class ExecSession(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecRequest:
-    """A command to run inside an instance."""
+    """A command to run inside an instance: in its `container`, or in the first essential one."""
 
     argv: tuple[str, ...]
     tty: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     rows: int = 24
     columns: int = 80
+    container: str = ""
 
 
 class InstanceEngine(Protocol):
@@ -150,6 +154,8 @@ class InstanceEngine(Protocol):
     async def start(self, request: StartRequest) -> None:
         """Create and start one instance. Already running (or already exited): nothing happens.
 
+        Of several containers it may return before all are started, where one waits for another: ask again.
+
         EngineError kinds: PORT_TAKEN (a lease's host port is in use), IMAGE_MISSING, BAD_COMMAND.
         """
         ...
@@ -163,7 +169,7 @@ class InstanceEngine(Protocol):
         ...
 
     async def list(self) -> tuple[ObservedInstance, ...]:
-        """Every instance of this portway, running or ended, from the engine's own records."""
+        """Every instance of this portway, running or ended, from the engine's own records, its containers together."""
         ...
 
     def changes(self) -> AsyncIterator[EngineChange]:

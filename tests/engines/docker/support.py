@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from portway.core.app import App, Build
+from portway.core.app import App, Build, PortSpec
 from portway.core.errors import EngineError
 from portway.core.instance import EngineState, InstanceIdentity, ObservedInstance, instance_id
 from portway.core.ports import LOOPBACK, Lease, Protocol
@@ -194,11 +194,13 @@ class Requests:
         aliases: tuple[str, ...] = (),
         directory: str = "",
         hosts: tuple[tuple[str, str], ...] = (),
+        port_specs: tuple[PortSpec, ...] = (),
         **app: Any,
     ) -> StartRequest:
         """One instance of an App with these leases (container ports) and fields."""
         self.serial += 1
-        spec = App(id=f"{self.stack}/{name}", **({"image": self.image} | app))
+        fields = {"image": self.image, "ports": port_specs} | app
+        spec = App(id=f"{self.stack}/{name}", **fields)
         identity = InstanceIdentity(
             id=instance_id(spec.id, slot=1, serial=self.serial),
             app_id=spec.id,

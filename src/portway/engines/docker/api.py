@@ -23,6 +23,7 @@ class Info(_Wire, frozen=True, kw_only=True):
     """GET /info."""
 
     logging_driver: str = "json-file"
+    architecture: str = ""
 
 
 class Endpoint(_Wire, frozen=True, kw_only=True):
@@ -37,16 +38,40 @@ class NetworkSettings(_Wire, frozen=True, kw_only=True):
     networks: Mapping[str, Endpoint] | None = None
 
 
+class PublishedPort(Struct, frozen=True, kw_only=True, rename="pascal"):
+    """One port of a container in a listing; `public_port` 0 = not published."""
+
+    ip: str = field(name="IP", default="")
+    private_port: int = 0
+    public_port: int = 0
+    type: str = "tcp"
+
+
+class HostConfig(_Wire, frozen=True, kw_only=True):
+    """What a listing says of how a container is tied to its machine."""
+
+    network_mode: str = ""
+
+
 class ContainerSummary(_Wire, frozen=True, kw_only=True):
     """One row of GET /containers/json."""
 
     id: str
     names: tuple[str, ...] = ()
     image: str = ""
+    image_id: str = field(name="ImageID", default="")
     state: str
     status: str = ""
     labels: Mapping[str, str] | None = None
     network_settings: NetworkSettings | None = None
+    ports: tuple[PublishedPort, ...] | None = None
+    host_config: HostConfig | None = None
+
+
+class HealthState(_Wire, frozen=True, kw_only=True):
+    """What Docker's own health check of a container says."""
+
+    status: str = ""
 
 
 class ContainerState(_Wire, frozen=True, kw_only=True):
@@ -57,6 +82,8 @@ class ContainerState(_Wire, frozen=True, kw_only=True):
     oom_killed: bool = field(name="OOMKilled", default=False)
     error: str = ""
     started_at: str = ""
+    finished_at: str = ""
+    health: HealthState | None = None
     pid: int = 0
 
 

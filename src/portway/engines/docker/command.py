@@ -10,7 +10,17 @@ from typing import Any
 
 import msgspec
 
-from portway.core.app import App, CheckKind, ContainerOptions, Resources, Volume, VolumeKind
+from portway.core.app import (
+    App,
+    CheckKind,
+    ContainerDependency,
+    ContainerOptions,
+    HealthCheck,
+    NetworkMode,
+    Resources,
+    Volume,
+    VolumeKind,
+)
 from portway.core.instance import InstanceIdentity
 from portway.core.ports import Lease
 from portway.engines.base import StartRequest
@@ -20,6 +30,9 @@ LABEL_HOME = "portway.home"
 LABEL_INSTANCE = "portway.instance"
 LABEL_STACK = "portway.stack"
 LABEL_IDENTITY = "portway.identity"
+LABEL_CONTAINER = "portway.container"
+
+BRIDGE = "bridge"  # Docker's own name of its default bridge
 
 JSON_FILE_ROTATION: Mapping[str, str] = {"max-size": "10m", "max-file": "3"}
 
@@ -46,23 +59,32 @@ class NetworkUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
-    """Everything to ask for: the container and its networks. The first network is the stack's own."""
+    """Everything to ask for: the container and its networks. The first network is the stack's own.
+
+    `member`: which container of its instance it is; `depends_on` and `start_timeout_s` as in core.containers.
+    """
 
     name: str
     body: Body
     networks: tuple[NetworkUse, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
+    member: str = ""
+    depends_on: tuple[ContainerDependency, ...] = ()
+    start_timeout_s: float = 180.0
 
 
 def container_spec(request: StartRequest, settings: Settings) -> ContainerSpec:
     """The container that is this instance; everything not asked for is left to Docker's default."""
-    networks = _networks(request, settings)
+    app = request.revision.app
     labels = identity_labels(request, home_id=settings.home_id)
+    if app.container_name:
+        labels[LABEL_CONTAINER] = app.container_name
     return ContainerSpec(
         name=container_name(settings.home_id, request.identity.id),
-        body=_body(request, settings, own=networks[0], labels=labels),
-        networks=networks,
+        body=container_body(request, settings, labels=labels),
+        networks=networks_of(request, settings),
         labels=labels,
+        member=app.container_name,
     )
 
 
@@ -90,7 +112,7 @@ def identity_from_labels(labels: Mapping[str, str]) -> InstanceIdentity:
 
 def connect_body(container: str, use: NetworkUse) -> Body:
     """POST /networks/{name}/connect. Docker's default bridge knows no aliases."""
-    aliases = [] if use.name == "bridge" else list(use.aliases)
+    aliases = [] if use.name == BRIDGE else list(use.aliases)
     return {"Container": container, "EndpointConfig": {"Aliases": aliases}}
 
 
@@ -104,8 +126,11 @@ def network_body(name: str, *, home_id: str, stack: str) -> Body:
     }
 
 
-def _networks(request: StartRequest, settings: Settings) -> tuple[NetworkUse, ...]:
+def networks_of(request: StartRequest, settings: Settings) -> tuple[NetworkUse, ...]:
+    """The networks of the container that holds the instance's address, its stack's own first."""
     app = request.revision.app
+    if app.network_mode not in (NetworkMode.STACK, NetworkMode.OWN):
+        return ()
     own = NetworkUse(
         name=network_name(settings.home_id, app.stack),
         aliases=_unique(
@@ -129,22 +154,66 @@ def _unique(*groups: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for group in groups for name in group))
 
 
-def _body(
-    request: StartRequest, settings: Settings, *, own: NetworkUse, labels: Mapping[str, str]
+def container_body(
+    request: StartRequest, settings: Settings, *, labels: Mapping[str, str], shares: str = ""
 ) -> Body:
+    """POST /containers/create. `shares`: the container whose network, names and ports are this one's too."""
     app = request.revision.app
     body: Body = {
         "Image": app.image_id or app.image,
         "Env": [f"{name}={value}" for name, value in request.environment.items()],
         "Labels": {**app.labels, **labels},
-        "ExposedPorts": {key: {} for key in _exposed(request)},
         "StopSignal": app.stop_signal,
         "StopTimeout": math.ceil(app.stop_grace_s),
-        "HostConfig": _host_config(request, settings, own=own),
-        "NetworkingConfig": {"EndpointsConfig": {own.name: {"Aliases": list(own.aliases)}}},
+        "HostConfig": _host_config(request, settings),
     }
     body.update(_process(request))
+    if shares:
+        body["HostConfig"]["NetworkMode"] = f"container:{shares}"
+    else:
+        add_network(body, request, settings)
     return body
+
+
+def add_network(body: Body, request: StartRequest, settings: Settings) -> None:
+    """What only the container that holds the instance's address may say: networks, ports, names."""
+    app = request.revision.app
+    host: Body = body["HostConfig"]
+    networks = networks_of(request, settings)
+    if networks:
+        own = networks[0]
+        host["NetworkMode"] = own.name
+        body["NetworkingConfig"] = {"EndpointsConfig": {own.name: {"Aliases": list(own.aliases)}}}
+    else:
+        host["NetworkMode"] = str(app.network_mode)
+    if app.network_mode in (NetworkMode.STACK, NetworkMode.OWN, NetworkMode.BRIDGE):
+        body["ExposedPorts"] = {key: {} for key in _exposed(request)}
+        host["PortBindings"] = _port_bindings(request.identity.leases, settings.publish_address)
+    if app.container.hostname:
+        body["Hostname"] = app.container.hostname
+    if hosts := [f"{name}:{address}" for name, address in (*app.extra_hosts, *request.hosts)]:
+        host["ExtraHosts"] = hosts
+    if app.container.dns:
+        host["Dns"] = list(app.container.dns)
+    if app.container.dns_search:
+        host["DnsSearch"] = list(app.container.dns_search)
+
+
+def docker_check(check: HealthCheck) -> Body:
+    """Docker's own HEALTHCHECK for a COMMAND check."""
+    words = list(check.command)
+    test = words if words[:1] in (["CMD"], ["CMD-SHELL"]) else ["CMD", *words]
+    return {
+        "Test": test,
+        "Interval": _nanoseconds(check.interval_s),
+        "Timeout": _nanoseconds(check.timeout_s),
+        "StartPeriod": _nanoseconds(check.start_period_s),
+        "Retries": check.unhealthy_threshold,
+    }
+
+
+def _nanoseconds(duration_s: float) -> int:
+    return round(duration_s * 1_000_000_000)
 
 
 def _process(request: StartRequest) -> Body:
@@ -159,31 +228,37 @@ def _process(request: StartRequest) -> Body:
         body["User"] = app.user
     if app.working_dir:
         body["WorkingDir"] = app.working_dir
-    if app.container.hostname:
-        body["Hostname"] = app.container.hostname
     if app.container.tty:
         body["Tty"] = True
+    if app.container.interactive:
+        body["OpenStdin"] = True
     if app.health.kind is CheckKind.NONE:
         body["Healthcheck"] = {"Test": ["NONE"]}
     return body
 
 
-def _host_config(request: StartRequest, settings: Settings, *, own: NetworkUse) -> Body:
+def _host_config(request: StartRequest, settings: Settings) -> Body:
     app = request.revision.app
-    body: Body = {
-        "NetworkMode": own.name,
-        "PortBindings": _port_bindings(request.identity.leases, settings.publish_address),
-        "RestartPolicy": {"Name": "no"},
-    }
-    if settings.rotates_logs:
-        body["LogConfig"] = {"Type": "json-file", "Config": dict(JSON_FILE_ROTATION)}
-    if mounts := [_mount(v, app, request.directory, settings.home_id) for v in app.volumes]:
+    body: Body = {"RestartPolicy": {"Name": "no"}}
+    if log := _log_config(app.container, settings):
+        body["LogConfig"] = log
+    plain = [volume for volume in app.volumes if not _is_tmpfs_with_options(volume)]
+    if mounts := [_mount(v, app, request.directory, settings.home_id) for v in plain]:
         body["Mounts"] = mounts
-    if hosts := [f"{name}:{address}" for name, address in (*app.extra_hosts, *request.hosts)]:
-        body["ExtraHosts"] = hosts
+    if tmpfs := {v.target: _tmpfs(v) for v in app.volumes if _is_tmpfs_with_options(v)}:
+        body["Tmpfs"] = tmpfs
     body.update(_limits(app.resources))
     body.update(_options(app.container))
     return body
+
+
+def _log_config(options: ContainerOptions, settings: Settings) -> Body | None:
+    if options.log_driver in ("", "json-file"):
+        if not options.log_driver and not settings.rotates_logs:
+            return None
+        given = dict(options.log_options)
+        return {"Type": "json-file", "Config": {**JSON_FILE_ROTATION, **given}}
+    return {"Type": options.log_driver, "Config": dict(options.log_options)}
 
 
 def _exposed(request: StartRequest) -> tuple[str, ...]:
@@ -215,11 +290,28 @@ def _mount(volume: Volume, app: App, directory: str, home_id: str) -> Body:
             if volume.source:
                 mount["Source"] = volume_name(app.stack, volume.source)
             labels = {LABEL_HOME: home_id, LABEL_STACK: app.stack}
-            mount["VolumeOptions"] = {"Labels": labels}
+            mount["VolumeOptions"] = {"Labels": labels, **_driver(volume)}
         case VolumeKind.TMPFS:
             if volume.size_bytes is not None:
                 mount["TmpfsOptions"] = {"SizeBytes": volume.size_bytes}
     return mount
+
+
+def _driver(volume: Volume) -> Body:
+    if not (volume.driver or volume.driver_options):
+        return {}
+    options = dict(volume.driver_options)
+    return {"DriverConfig": {"Name": volume.driver or "local", "Options": options}}
+
+
+def _is_tmpfs_with_options(volume: Volume) -> bool:
+    return volume.kind is VolumeKind.TMPFS and bool(volume.options)
+
+
+def _tmpfs(volume: Volume) -> str:
+    """Options of a tmpfs as `mount -o` takes them; a mount of the API knows only its size."""
+    size = [] if volume.size_bytes is None else [f"size={volume.size_bytes}"]
+    return ",".join([*size, *volume.options, *(["ro"] if volume.read_only else [])])
 
 
 def _limits(resources: Resources) -> Body:
@@ -234,6 +326,10 @@ def _limits(resources: Resources) -> Body:
         limits["CpuShares"] = resources.cpu_shares
     if resources.pids is not None:
         limits["PidsLimit"] = resources.pids
+    if resources.swap_bytes is not None and resources.memory_bytes is not None:
+        limits["MemorySwap"] = resources.memory_bytes + resources.swap_bytes
+    if resources.swappiness is not None:
+        limits["MemorySwappiness"] = resources.swappiness
     return limits
 
 
@@ -257,7 +353,6 @@ def _options(options: ContainerOptions) -> Body:
             for name, (soft, hard) in options.ulimits.items()
         ],
         "Sysctls": dict(options.sysctls),
-        "Dns": list(options.dns),
         "SecurityOpt": list(options.security_opt),
         "Devices": [_device(text) for text in options.devices],
         "GroupAdd": list(options.group_add),

@@ -161,12 +161,15 @@ _PORT_TAKEN = re.compile(r"port is already allocated|address already in use")
 _WHERE = re.compile(r"(?P<address>(?:\d{1,3}\.){3}\d{1,3}|\[[0-9a-fA-F:.]*\]):(?P<number>\d+)")
 
 
-def explain_start(refusal: DockerRefusal, request: StartRequest) -> EngineError:
-    """Why this instance could not be started, for the person who wrote the manifest."""
+def explain_start(
+    refusal: DockerRefusal, request: StartRequest, *, image: str = "", member: str = ""
+) -> EngineError:
+    """Why this instance (or its container `member`) could not be started, for the person who wrote the manifest."""
     if _PORT_TAKEN.search(refusal.message):
         return _port_taken(refusal.message, request)
-    image = request.revision.app.image or ""
-    doing = f"{request.identity.id} could not be started"
+    image = image or request.revision.app.image or ""
+    of_it = f" (its container {member})" if member and not member.startswith(".") else ""
+    doing = f"{request.identity.id}{of_it} could not be started"
     return explain(refusal, doing=doing, image=image)
 
 

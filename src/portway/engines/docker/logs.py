@@ -37,7 +37,8 @@ class Frames:
 class Lines:
     """Timestamped pieces of output -> LogLines; what was stored in pieces becomes one line again."""
 
-    def __init__(self) -> None:
+    def __init__(self, member: str = "") -> None:
+        self._member = member
         self._begun: dict[Stream, tuple[int, bytes]] = {}
 
     def add(self, stream: Stream, payload: bytes) -> Iterator[LogLine]:
@@ -46,15 +47,19 @@ class Lines:
         at_ms, begun = self._begun.pop(stream, (_stamp_ms(stamp), b""))
         whole = begun + text
         if whole.endswith(b"\n") or len(whole) > _LINE_BYTES_MAX:
-            yield _line(at_ms, stream, whole)
+            yield self._line(at_ms, stream, whole)
         else:
             self._begun[stream] = (at_ms, whole)
 
     def rest(self) -> Iterator[LogLine]:
         """Output that ended without a newline."""
         for stream, (at_ms, text) in self._begun.items():
-            yield _line(at_ms, stream, text)
+            yield self._line(at_ms, stream, text)
         self._begun.clear()
+
+    def _line(self, at_ms: int, stream: Stream, text: bytes) -> LogLine:
+        content = text.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
+        return LogLine(at_ms=at_ms, stream=stream, text=content, container=self._member)
 
 
 class TerminalPieces:
@@ -93,8 +98,12 @@ async def read_logs(
     follow: bool,
     tail: int | None,
     is_running: Callable[[], Awaitable[bool]],
+    member: str = "",
 ) -> AsyncIterator[LogLine]:
-    """The container's lines; with `follow` until it ends, even if the daemon forgets to end the stream."""
+    """The container's lines; with `follow` until it ends, even if the daemon forgets to end the stream.
+
+    `member`: its name among the containers of its instance, which the lines carry.
+    """
     params = {
         "stdout": "1",
         "stderr": "1",
@@ -103,7 +112,7 @@ async def read_logs(
         "tail": "all" if tail is None else str(tail),
     }
     pieces = TerminalPieces() if tty else Frames()
-    lines = Lines()
+    lines = Lines(member)
     async with client.stream("GET", f"containers/{container}/logs", params=params) as bits:
         async for bit in bits:
             if not bit and not await is_running():
@@ -121,8 +130,3 @@ async def read_logs(
 
 def _stamp_ms(stamp: bytes) -> int:
     return unix_ms(stamp.decode("ascii", errors="replace")) or 0
-
-
-def _line(at_ms: int, stream: Stream, text: bytes) -> LogLine:
-    content = text.removesuffix(b"\n").removesuffix(b"\r")
-    return LogLine(at_ms=at_ms, stream=stream, text=content.decode(errors="replace"))

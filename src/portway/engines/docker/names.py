@@ -10,11 +10,13 @@ _UNSAFE_IN_STACK = re.compile(r"[^A-Za-z0-9_-]")
 _UNSAFE_IN_NETWORK = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def container_name(home_id: str, instance_id: str) -> str:
-    """portway-HOME-STACK-APP-SLOT-SERIAL; a hash follows where that could be another instance's name too."""
+def container_name(home_id: str, instance_id: str, container: str = "") -> str:
+    """portway-HOME-STACK-APP-SLOT-SERIAL[-CONTAINER]; a hash follows where that could be another's name too."""
     app_id, slot, serial = _split(instance_id)
     stack, _, app = app_id.rpartition("/")
-    return _joined((home_id, stack, app, slot, serial), whole=f"{home_id}\n{instance_id}")
+    parts = (home_id, stack, app, slot, serial, *([container] if container else []))
+    whole = "\n".join((home_id, instance_id, *([container] if container else [])))
+    return _joined(parts, whole=whole)
 
 
 def network_name(home_id: str, stack: str, network: str = "") -> str:
@@ -41,7 +43,7 @@ def _split(instance_id: str) -> tuple[str, str, str]:
 
 def _joined(parts: tuple[str, ...], *, whole: str) -> str:
     name = "-".join(("portway", *(_UNSAFE.sub("-", part) for part in parts)))
-    # Five parts without a dash can be read back; every other name could be two things at once.
+    # Five or six parts without a dash can be read back; every other name could be two things at once.
     plain = all(parts) and not any(_UNSAFE.search(part) for part in parts)
     return name if plain else f"{name}-{_digest(whole)}"
 

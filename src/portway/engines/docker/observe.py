@@ -1,17 +1,34 @@
-"""What Docker says of a container -> ObservedInstance. Pure; decides nothing."""
+"""What Docker says of an instance's containers -> ObservedInstance. Pure; decides nothing."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
+from portway.core.app import Protocol
+from portway.core.containers import together
 from portway.core.errors import EngineError
-from portway.core.instance import EngineState, InstanceIdentity, ObservedInstance
+from portway.core.instance import (
+    EngineState,
+    InstanceIdentity,
+    ObservedContainer,
+    ObservedInstance,
+    PortBinding,
+)
 from portway.engines.docker.api import Container, ContainerSummary
-from portway.engines.docker.command import LABEL_INSTANCE, identity_from_labels
+from portway.engines.docker.command import (
+    BRIDGE,
+    LABEL_CONTAINER,
+    LABEL_INSTANCE,
+    identity_from_labels,
+)
 from portway.engines.docker.errors import tidy
+from portway.engines.docker.group import SANDBOX, Note, notes_of
 from portway.engines.docker.names import container_name, network_name
 
 _STATES = {
@@ -29,9 +46,11 @@ _NEVER = "0001-01-01"
 
 
 def is_instance(summary: ContainerSummary, *, home_id: str) -> bool:
-    """Whether the container is an instance, and not something made from an image that inherited its labels."""
-    instance_id = (summary.labels or {}).get(LABEL_INSTANCE, "")
-    return f"/{container_name(home_id, instance_id)}" in summary.names
+    """Whether the container is of an instance, and not made from an image that inherited its labels."""
+    labels = summary.labels or {}
+    instance_id, member = labels.get(LABEL_INSTANCE, ""), labels.get(LABEL_CONTAINER, "")
+    names = (container_name(home_id, instance_id, one) for one in ("", member))
+    return any(f"/{name}" in summary.names for name in names)
 
 
 def final_key(summary: ContainerSummary) -> tuple[str, str, str]:
@@ -45,41 +64,203 @@ def identity_of(summary: ContainerSummary) -> InstanceIdentity:
     try:
         return identity_from_labels(summary.labels or {})
     except msgspec.DecodeError as error:
-        name = summary.names[0].lstrip("/") if summary.names else summary.id[:12]
-        raise EngineError(
-            f"The container {name} carries portway's labels, but who it is cannot be read from them.",
-            hint=f"It was not made by this version of portway; remove it with `docker rm -f {name}`.",
-            retryable=True,
-        ) from error
+        raise _unreadable(summary) from error
 
 
-def observed(summary: ContainerSummary, inspected: Container, *, home_id: str) -> ObservedInstance:
-    """The instance as its container shows it; an address only while it runs."""
-    identity = identity_of(summary)
-    state = _STATES.get(summary.state, EngineState.EXITED)
-    stack = identity.app_id.rpartition("/")[0]
-    health = _HEALTH.search(summary.status)
-    ended = state is EngineState.EXITED
-    return ObservedInstance(
-        identity=identity,
-        state=state,
-        address=_address(summary, network_name(home_id, stack))
-        if state is EngineState.RUNNING
-        else "",
-        exit_code=inspected.state.exit_code if ended else None,
-        oom_killed=inspected.state.oom_killed,
-        error=tidy(inspected.state.error),
-        started_at_ms=unix_ms(inspected.state.started_at),
-        engine_health=health[1] if health and state is EngineState.RUNNING else "",
-        details=_details(summary, inspected, running=state is EngineState.RUNNING),
+def _unreadable(summary: ContainerSummary) -> EngineError:
+    name = summary.names[0].lstrip("/") if summary.names else summary.id[:12]
+    return EngineError(
+        f"The container {name} carries portway's labels, but who it is cannot be read from them.",
+        hint=f"It was not made by this version of portway; remove it with `docker rm -f {name}`.",
+        retryable=True,
     )
 
 
-def _details(summary: ContainerSummary, inspected: Container, *, running: bool) -> dict[str, str]:
-    details = {"container": summary.id[:12], "image": summary.image}
-    if running and inspected.state.pid:
-        details["pid"] = str(inspected.state.pid)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One container as the listing and its inspection show it."""
+
+    summary: ContainerSummary
+    inspected: Container
+
+    @property
+    def member(self) -> str:
+        """Which container of its instance it is."""
+        return (self.summary.labels or {}).get(LABEL_CONTAINER, "")
+
+    @property
+    def state(self) -> EngineState:
+        return _STATES.get(self.summary.state, EngineState.EXITED)
+
+
+def observed(seen: Sequence[Seen], *, home_id: str, node_address: str) -> ObservedInstance:
+    """The instance as its containers show it; an address only while it runs."""
+    summary = seen[0].summary
+    identity = identity_of(summary)
+    notes = notes_in(summary)
+    found = {one.member: one for one in seen}
+    where = _Where(stack_network=network_name(home_id, identity.app_id.rpartition("/")[0]))
+    if not notes:
+        only = _container(seen[0], where, Note(name=seen[0].member, essential=True, **_ALONE))
+        containers, whole = (only,), together((only,))
+    else:
+        every = [_member(note, found, where) for note in notes]
+        containers, whole = tuple(c for c in every if c.name != SANDBOX), together(every)
+    ended = whole.ended_by
+    runs = whole.state is EngineState.RUNNING
+    address, reaches = _endpoint(notes, found, containers, where, node_address=node_address)
+    return ObservedInstance(
+        identity=identity,
+        state=whole.state,
+        address=address if runs else "",
+        reaches_container=reaches,
+        exit_code=ended.exit_code if ended else None,
+        oom_killed=ended.oom_killed if ended else any(c.oom_killed for c in containers),
+        error=next((c.error for c in ([ended] if ended else containers) if c and c.error), ""),
+        started_at_ms=min((c.started_at_ms for c in containers if c.started_at_ms), default=None),
+        engine_health=whole.health,
+        details=_details(_shown(notes, found), running=runs),
+        containers=containers,
+        failed_container=ended.name if ended and notes else "",
+    )
+
+
+_ALONE: dict[str, Any] = {"layer": 0, "signal": "", "grace_s": 0.0}
+
+
+def notes_in(summary: ContainerSummary) -> tuple[Note, ...]:
+    """The note on all containers of the instance; () when it has only one."""
+    try:
+        return notes_of(summary.labels)
+    except msgspec.DecodeError as error:
+        raise _unreadable(summary) from error
+
+
+def as_observed(note: Note, container: Container) -> ObservedContainer:
+    """A container by its inspection alone, as far as others wait for it."""
+    state = _STATES.get(container.state.status, EngineState.EXITED)
+    if state is EngineState.CREATED and container.state.error and container.state.exit_code:
+        state = EngineState.EXITED  # it could not be started
+    ended = state is EngineState.EXITED
+    return ObservedContainer(
+        name=note.name,
+        state=state,
+        container_id=container.id,
+        essential=note.essential,
+        exit_code=container.state.exit_code if ended else None,
+        oom_killed=container.state.oom_killed,
+        error=tidy(container.state.error),
+        health=_plain_health(container.state.health.status if container.state.health else ""),
+        started_at_ms=unix_ms(container.state.started_at),
+        finished_at_ms=unix_ms(container.state.finished_at) if ended else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Where:
+    """The network that an instance's own address is in."""
+
+    stack_network: str
+
+    def address(self, summary: ContainerSummary) -> str:
+        """The container's own address; "" when it has none."""
+        mode = summary.host_config.network_mode if summary.host_config else ""
+        name = BRIDGE if mode in (BRIDGE, "default") else self.stack_network
+        networks = (summary.network_settings.networks if summary.network_settings else None) or {}
+        endpoint = networks.get(name)
+        return endpoint.ip_address if endpoint else ""
+
+
+def _container(seen: Seen, where: _Where, note: Note) -> ObservedContainer:
+    running = seen.state is EngineState.RUNNING
+    health = _HEALTH.search(seen.summary.status)
+    by_inspection = as_observed(note, seen.inspected)
+    # The listing is newer than an inspection that was kept; only a failed start it does not know.
+    state = by_inspection.state if seen.state is EngineState.CREATED else seen.state
+    return replace(
+        by_inspection,
+        state=state,
+        exit_code=seen.inspected.state.exit_code if state is EngineState.EXITED else None,
+        container_id=seen.summary.id,
+        health=health[1] if health and running else "",
+        image=seen.summary.image,
+        image_id=seen.summary.image_id,
+        address=where.address(seen.summary) if running else "",
+        bindings=_bindings(seen.summary) if running else (),
+    )
+
+
+def _member(note: Note, found: Mapping[str, Seen], where: _Where) -> ObservedContainer:
+    if note.name in found:
+        return _container(found[note.name], where, note)
+    # All are made before any is started: one that is missing then was taken away.
+    began = any(one.state is not EngineState.CREATED for one in found.values())
+    return ObservedContainer(
+        name=note.name,
+        state=EngineState.EXITED if began else EngineState.CREATED,
+        essential=note.essential,
+        error="it was removed by someone else" if began else "",
+    )
+
+
+def _bindings(summary: ContainerSummary) -> tuple[PortBinding, ...]:
+    """What Docker bound; an IPv6 twin of a binding of all addresses is left out, as the agent of ECS does."""
+    found = [
+        PortBinding(
+            container_port=port.private_port,
+            host_port=port.public_port,
+            protocol=Protocol(port.type),
+            address=port.ip,
+        )
+        for port in summary.ports or ()
+        if port.public_port and port.type in ("tcp", "udp")
+    ]
+    plain = [one for one in found if one.address != "::"]
+    return tuple(sorted(plain or found, key=lambda b: (b.container_port, b.protocol, b.host_port)))
+
+
+def _shown(notes: Sequence[Note], found: Mapping[str, Seen]) -> Seen:
+    """The container that details are shown of: the first that publishes, else the first essential one."""
+    for wanted in (
+        [n.name for n in notes if n.publishes],
+        [n.name for n in notes if n.essential and n.name != SANDBOX],
+        list(found),
+    ):
+        for name in wanted:
+            if name in found:
+                return found[name]
+    raise AssertionError("an instance without a container is not listed")
+
+
+def _endpoint(
+    notes: Sequence[Note],
+    found: Mapping[str, Seen],
+    containers: Sequence[ObservedContainer],
+    where: _Where,
+    *,
+    node_address: str,
+) -> tuple[str, bool]:
+    """Where the instance answers, and whether by its container_ports."""
+    mode = next(iter(found.values())).summary.host_config
+    if mode is not None and mode.network_mode == "host":
+        return node_address, False
+    if SANDBOX in found:
+        return where.address(found[SANDBOX].summary), True
+    publishing = [c for c in containers if any(n.publishes and n.name == c.name for n in notes)]
+    if len(publishing) > 1:
+        return node_address, False  # each has an address of its own; the node's is one for all
+    return (publishing or containers)[0].address, True
+
+
+def _details(seen: Seen, *, running: bool) -> dict[str, str]:
+    details = {"container": seen.summary.id[:12], "image": seen.summary.image}
+    if running and seen.inspected.state.pid:
+        details["pid"] = str(seen.inspected.state.pid)
     return details
+
+
+def _plain_health(status: str) -> str:
+    return status if status in ("starting", "healthy", "unhealthy") else ""
 
 
 def unix_ms(text: str) -> int | None:
@@ -87,9 +268,3 @@ def unix_ms(text: str) -> int | None:
     if not text or text.startswith(_NEVER):
         return None
     return int(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def _address(summary: ContainerSummary, network: str) -> str:
-    networks = (summary.network_settings.networks if summary.network_settings else None) or {}
-    endpoint = networks.get(network)
-    return endpoint.ip_address if endpoint else ""
