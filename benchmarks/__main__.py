@@ -37,6 +37,7 @@ BENCHMARKS: Mapping[str, tuple[str, bool]] = {
     "health_checks": ("Health checks", False),
     "control_plane": ("Planner, API and memory", True),
     "port_pool": ("Port leases", True),
+    "traffic": ("A controller under steady traffic", False),
     "journal": ("A journal of a million entries", False),
     "cli": ("Commands", True),
 }
