@@ -14,6 +14,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def in_turns(
-    ours: Callable[[], float], rival: Callable[[], float], runs: int
-) -> tuple[list[float], list[float]]:
+    ours: Callable[[], Measured], rival: Callable[[], Measured], runs: int
+) -> tuple[list[Measured], list[Measured]]:
     """Run both in turn, the other one first every other time."""
-    mine: list[float] = []
-    theirs: list[float] = []
+    mine: list[Measured] = []
+    theirs: list[Measured] = []
     for nth in range(runs):
         first, second = (ours, rival) if nth % 2 == 0 else (rival, ours)
         one, other = first(), second()
