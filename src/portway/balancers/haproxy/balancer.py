@@ -237,14 +237,14 @@ class HAProxyBalancer:
                 return
 
     async def _converge_running(self) -> None:
-        self._problems = []
-        frontends = (await self._read_statistics())[0].frontends
         async with self._runtime.session() as session:
             running = (await info(session)).description
-        listeners = self._admit(frontends)
+        # A worker of this very structure listens where we know; only for another one is it asked where.
+        listeners = self._admit(frozenset(self._bound))
         rendered = render(listeners, self._settings)
         if self._needs_reload(running, rendered, listeners):
-            listeners, rendered = await self._validate(listeners)
+            frontends = (await self._read_statistics())[0].frontends
+            listeners, rendered = await self._validate(self._admit(frontends))
         self._save()
         write_files(self._directory, rendered.files)
         if self._needs_reload(running, rendered, listeners):
@@ -267,6 +267,7 @@ class HAProxyBalancer:
 
     def _admit(self, running: frozenset[str]) -> tuple[Listener, ...]:
         """The listeners that can be served; the others become problems."""
+        self._problems = []
         sound: list[Listener] = []
         for route in [route for owned in self._routes.values() for route in owned]:
             sentence = route_problem(route)
@@ -387,7 +388,6 @@ class HAProxyBalancer:
         await self._process.kill_members()
         self._counters.keep(())
         self._loaded = {}
-        self._problems = []
         self._settings = replace(self._settings, has_log=self._requests.make())
         await await_release(self._bound.values())
         listeners, rendered = await self._validate(self._admit(frozenset()))
