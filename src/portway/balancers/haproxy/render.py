@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from portway.balancers.haproxy.listeners import Listener, bind_address
@@ -54,9 +54,11 @@ class Rendered:
 def render(listeners: Sequence[Listener], settings: Settings) -> Rendered:
     """The same listeners in any order give the same bytes."""
     ordered = sorted(listeners, key=lambda listener: listener.name)
-    plain = _config(ordered, settings, structure="", with_servers=False)
-    structure = hashlib.sha256(plain.encode()).hexdigest()[:16]
-    files = {CONFIG: _config(ordered, settings, structure=structure, with_servers=True)}
+    sections = _sections(ordered, settings)
+    fixed = _joined(_global(settings, ""), (text for text, _servers in sections))
+    structure = hashlib.sha256(fixed.encode()).hexdigest()[:16]
+    whole = _joined(_global(settings, structure), (text + servers for text, servers in sections))
+    files = {CONFIG: whole}
     if settings.has_log:
         files[LOG_MAP] = "".join(f"{one.name} 1\n" for one in ordered if one.is_reported)
     for listener in ordered:
@@ -82,26 +84,29 @@ def server_options(spec: ListenerSpec) -> str:
     return " ".join(options)
 
 
-def _config(
-    listeners: Sequence[Listener], settings: Settings, *, structure: str, with_servers: bool
-) -> str:
-    sections = [_global(settings, structure), _defaults(), _health()]
+def _sections(listeners: Sequence[Listener], settings: Settings) -> list[tuple[str, str]]:
+    """What only a reload changes, and the servers, which come and go without one; section by section."""
+    sections = [(_indented(_defaults()), ""), (_indented(_health()), "")]
     for listener in listeners:
-        servers = _server_lines(listener) if with_servers else []
-        sections.append(_frontend(listener, settings))
+        servers = _server_lines(listener)
+        sections.append((_indented(_frontend(listener, settings)), ""))
         if listener.speaks_http:
-            sections.append(_http_backend(listener, settings) + servers)
+            sections.append((_indented(_http_backend(listener, settings)), servers))
         if listener.speaks_tcp:
-            sections.append(_tcp_backend(listener) + servers)
-    return "\n\n".join(_indented(section) for section in sections) + "\n"
+            sections.append((_indented(_tcp_backend(listener)), servers))
+    return sections
+
+
+def _joined(first: str, others: Iterable[str]) -> str:
+    return "\n\n".join((first, *others)) + "\n"
 
 
 def _indented(section: Sequence[str]) -> str:
     return "\n    ".join(section)
 
 
-def _global(settings: Settings, structure: str) -> list[str]:
-    return [
+def _global(settings: Settings, structure: str) -> str:
+    lines = [
         "global",
         f"description {structure_mark(structure)}",
         f"stats socket unix@{ADMIN_SOCKET} mode 600 level admin expose-fd listeners",
@@ -116,6 +121,7 @@ def _global(settings: Settings, structure: str) -> list[str]:
         "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
         "tune.ssl.default-dh-param 2048",
     ]
+    return _indented(lines)
 
 
 def _defaults() -> list[str]:
@@ -313,8 +319,8 @@ def _unavailable(listener: Listener) -> str:
     )
 
 
-def _server_lines(listener: Listener) -> list[str]:
-    return [f"server {s.name} {s.address} weight {s.weight}" for s in listener.servers]
+def _server_lines(listener: Listener) -> str:
+    return "".join(f"\n    server {s.name} {s.address} weight {s.weight}" for s in listener.servers)
 
 
 def _side_files(listener: Listener) -> dict[str, str]:
