@@ -25,6 +25,26 @@ def test_what_runs_is_told_of_and_never_stopped():
     assert "deploy old again to take it over" in known.problems["old/web"]
 
 
+def test_what_a_deleted_app_had_started_late_is_removed():
+    known = world(EngineState.RUNNING)
+    known.forgotten = {"old/web.1.1": "R"}
+    assert clear_away(known, "old/web") == [RemoveInstance(instance_id="old/web.1.1")]
+    assert known.problems == {}
+
+
+def test_another_run_under_the_name_of_a_deleted_one_stays():
+    known = world(EngineState.RUNNING)
+    known.forgotten = {"old/web.1.1": "R2"}
+    assert clear_away(known, "old/web") == []
+
+
+def test_what_is_still_served_is_not_taken_for_late():
+    known = world(EngineState.RUNNING)
+    known.forgotten = {"old/web.1.1": "R"}
+    known.served = None
+    assert clear_away(known, "old/web") == []
+
+
 def test_what_ended_is_removed_and_what_it_served_too():
     known = world(EngineState.EXITED)
     key = RouteKey(address="", service_port=80)

@@ -179,11 +179,9 @@ class Machine:
 
     def deliver(self, operation: str, instance_id: str) -> None:
         """What a controller that is dead now asked the engine for arrives after all."""
-        app_id = instance_id.rsplit(".", 2)[0]
         with suppress(PortwayError):
             match operation:
-                # What nobody knows any more is not stopped either: the operator is told of it.
-                case "start" if app_id in self.disk.apps:
+                case "start":
                     self.hands._start(self.requests[instance_id])
                 case "stop":
                     self.hands._stop(instance_id)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from portway.controller import loop, observer, settle
+from portway.controller import loop, observer, settle, strangers
 from portway.controller.loop import Controller
 from portway.controller.observer import Observer
 from portway.controller.ports.leases import Leases
@@ -331,6 +331,10 @@ def what_is_called_off_stays() -> list[Patch]:
     return [(stepwise, "_call_off", lambda _draft: None)]
 
 
+def a_late_start_is_a_stranger() -> list[Patch]:
+    return [(strangers, "_is_late", lambda _world, _seen: False)]
+
+
 # Which of the invariants may notice; the first to do so depends on the seed.
 MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
     drain_before_routed: {"enough_stay_serving", "done_means_served"},
@@ -397,6 +401,15 @@ SHOWN_BY: dict[Callable[[], list[Patch]], tuple[set[str], tuple[Step, ...]]] = {
             Step("deploy", (1, 1, 1, 1, 4, 0)),
             Step("call", ("observe", "fail", 2, True)),
             Step("wait", (20.0,)),
+        ),
+    ),
+    a_late_start_is_a_stranger: (
+        {"everything_comes_to_rest"},
+        (
+            Step("deploy", (0, 0, 0, 1, 0, 0)),
+            Step("crash", (6, True)),
+            Step("delete", (0, 0)),
+            Step("wait", (3.0,)),
         ),
     ),
     all_the_ill_are_replaced_at_once: (

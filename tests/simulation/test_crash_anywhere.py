@@ -74,6 +74,12 @@ KINDS: dict[str, tuple[Sequence[Step], Sequence[Step]]] = {
         [deploy(count=3)],
         [deploy(WEB_2, count=3), order("pause"), wait(1.0), order("resume")],
     ),
+    "an aborted first deploy": ([], [deploy(SICK, worker=1), wait(1.0), order("cancel")]),
+    "a canary that holds": (
+        [deploy(count=3)],
+        [Step("strategy", (WEB_2, 3, "canary", True, 0, "40%", 1.0, 4))],
+    ),
+    "a deletion in the midst of a deploy": ([], [deploy(), order("delete")]),
     "a deletion": ([deploy(worker=1)], [order("delete")]),
 }  # fmt: skip
 

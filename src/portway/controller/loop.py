@@ -47,6 +47,7 @@ CLAIM_TRIES = 50
 CLAIM_AGAIN_MS = 500
 STORE_RETRY_MS = 1000
 FORGET_TIMEOUT_S = 20.0
+RECALLED = 1000  # of the newest events
 
 
 class Controller:
@@ -120,6 +121,7 @@ class Controller:
         snapshot = replace(found, apps=tuple(resumed(state, now_ms) for state in found.apps))
         self.world.restore(snapshot)
         self.leases.restore(snapshot.apps, snapshot.cooling, now_ms=now_ms)
+        self.world.recall(await self.store.events(after=-1, limit=RECALLED))
         past = await self.store.past(at_ms=ALWAYS)
         self.ownership.restore(past, snapshot.apps, now_ms=now_ms)
         self.access_log.note(Batch(apps=snapshot.apps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from portway.controller.world import FORGOTTEN, forgotten_words
 from portway.core.deployment import count_before, revision_before
 from portway.core.events import Event
 from portway.core.stack import Stack
@@ -51,7 +52,10 @@ def _forget(
 ) -> Batch:
     last = len(gone) == len(states)
     events = [
-        _event(stack, "app.deleted", f"{s.app_id.rpartition('/')[2]} is deleted", now_ms)
+        replace(
+            _event(stack, "app.deleted", f"{s.app_id.rpartition('/')[2]} is deleted", now_ms),
+            data={FORGOTTEN: " ".join(forgotten_words(s))},
+        )
         for s in gone
     ]
     if stack.deleting and last:

@@ -8,6 +8,7 @@ from typing import Any
 
 from portway.core.app import Condition, Dependency, Protocol
 from portway.core.environment import LinkTarget, link_container_port
+from portway.core.events import Event
 from portway.core.health import Health
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
@@ -20,6 +21,8 @@ from portway.core.stack import Certificate, Stack
 from portway.core.state import AppState, Revision
 from portway.store.base import Batch, Snapshot
 
+FORGOTTEN = "instances"  # under which name the journal keeps those of a deleted App
+FORGOTTEN_MAX = 1000
 RUN_SLOT = 0  # one-off instances fill no slot; the planner leaves them alone
 
 
@@ -50,6 +53,9 @@ class World:
         default_factory=dict
     )  # names in `certificates` by App, then listener
     one_offs: set[str] = field(default_factory=set)  # the one-off instances a caller waits for
+    forgotten: dict[str, str] = field(
+        default_factory=dict
+    )  # by id, the revision of each instance that a deleted App had last
 
     def of_stack(self, stack: str) -> tuple[AppState, ...]:
         """The stack's Apps by name; full ids are compared, never prefixes."""
@@ -90,6 +96,17 @@ class World:
             node = record.identity.node
             self.load[node] = self.load.get(node, 0) + by
 
+    def recall(self, events: Iterable[Event]) -> None:
+        """What was deleted in the time of another controller, whose last calls may still arrive."""
+        for event in events:
+            self._note_forgotten(event.data.get(FORGOTTEN, "").split())
+
+    def _note_forgotten(self, words: Iterable[str]) -> None:
+        for instance_id, _, revision in (word.partition("=") for word in words):
+            self.forgotten[instance_id] = revision
+        for instance_id in [*self.forgotten][:-FORGOTTEN_MAX]:
+            del self.forgotten[instance_id]
+
     def _forget_app(self, app_id: str) -> None:
         state = self.apps.pop(app_id, None)
         self._count(state, -1)
@@ -98,6 +115,7 @@ class World:
         if not self.names.get(stack):
             self.names.pop(stack, None)
         if state is not None:
+            self._note_forgotten(forgotten_words(state))
             self.forget_gone(state)
         about: tuple[dict[str, Any], ...]
         about = (self.applied, self.route_errors, self.blocked, self.problems)
@@ -154,6 +172,11 @@ class World:
         state = self.apps.get(app_of(instance_id))
         records = state.instances if state else ()
         return next((r for r in records if r.id == instance_id), None)
+
+
+def forgotten_words(state: AppState) -> list[str]:
+    """The instances of an App that is deleted, each with its revision, as the journal keeps them."""
+    return [f"{record.id}={record.identity.revision}" for record in state.instances]
 
 
 def _by_listener(certificates: Iterable[Certificate]) -> dict[str, dict[int, tuple[str, ...]]]:
