@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portway.core.app import (
@@ -21,6 +22,7 @@ from portway.core.instance import EngineState
 from portway.engines.docker.client import DockerClient
 from portway.engines.docker.command import Settings, container_spec
 from portway.engines.docker.engine import DockerEngine
+from portway.engines.docker.group import instance_specs
 from portway.engines.docker.names import container_name
 from tests.engines.docker.support import (
     Requests,
@@ -463,53 +465,27 @@ async def test_no_more_than_four_starts_are_asked_of_the_daemon_at_once(
     assert most == 4
 
 
-class Endings:
-    """A daemon that only counts: how many containers are ending, and how many did at once."""
-
-    def __init__(self) -> None:
-        self.now, self.most, self.told = 0, 0, 0
-        self.deaf = False
-        self.enough = asyncio.Event()
-
-    async def call(self, method: str, path: str, **_: object) -> bytes:
-        if path.endswith("/json"):
-            return b'{"Id": "x", "Name": "/x", "Created": "", "Config": {}, "State": {"Status": "exited"}}'
-        self.told += path.endswith("/kill")
-        if self.told >= 20:
-            self.enough.set()
-        if path.endswith("/kill"):
-            return b""
-        self.now += 1
-        self.most = max(self.most, self.now)
-        try:
-            await (self.enough.wait() if self.deaf else asyncio.sleep(0))
-        finally:
-            self.now -= 1
-        return b""
-
-
-@pytest.mark.parametrize("at_once", [1, 4])
-async def test_no_more_containers_than_set_end_or_are_removed_at_once(
-    monkeypatch: pytest.MonkeyPatch, at_once: int
+async def test_a_listing_does_not_wait_for_what_is_just_being_started(
+    requests: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, daemon = DockerEngine("nobody", at_once=at_once), Endings()
-    monkeypatch.setattr(engine._containers, "_client", daemon)
-    await asyncio.gather(
-        *(engine.stop(f"s/web.1.{n}", signal="SIGTERM", grace_s=9) for n in range(20)),
-        *(engine.remove(f"s/web.2.{n}") for n in range(20)),
-    )
-    assert daemon.most == at_once
-    assert daemon.told == 20
+    engine, request = DockerEngine("nobody"), requests()
+    (spec,) = instance_specs(request, engine._settings)
+    row = {"Id": "1", "Names": [f"/{spec.name}"], "State": "created", "Labels": spec.body["Labels"]}
+    begun, started, calls = asyncio.Event(), asyncio.Event(), list[str]()
 
+    async def call(method: str, path: str, **_: object) -> bytes:
+        calls.append(path)
+        if path.endswith("/start"):
+            begun.set()
+            await started.wait()
+        return msgspec.json.encode([row]) if path == "containers/json" else b"{}"
 
-async def test_what_does_not_end_when_it_is_told_holds_up_no_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("portway.engines.docker.containers.SOON_S", 0.001)
-    engine, daemon = DockerEngine("nobody"), Endings()
-    daemon.deaf = True  # none ends before every one has been told
-    monkeypatch.setattr(engine._containers, "_client", daemon)
-    await asyncio.gather(
-        *(engine.stop(f"s/web.1.{n}", signal="SIGTERM", grace_s=60) for n in range(20))
-    )
-    assert daemon.told == 20
+    monkeypatch.setattr(engine._client, "call", call)
+    starting = asyncio.create_task(engine.start(request))
+    await begun.wait()
+    calls.clear()
+    assert await engine.list() == ()
+    assert calls == ["containers/json"]
+    started.set()
+    await starting
+    assert engine._begun == set()
