@@ -125,9 +125,30 @@ def test_a_deployment_is_done_once_all_of_it_serves() -> None:
 def test_a_deployment_runs_while_something_is_missing_or_left(
     records: tuple[InstanceRecord, ...],
 ) -> None:
-    draft = judged(deploying(*records))
-    assert status(draft) is RUNNING
+    assert status(judged(deploying(*records))) is RUNNING
+
+
+def test_a_deployment_is_looked_at_when_its_time_to_become_healthy_is_over() -> None:
+    draft = judged(deploying(record(1, phase=Phase.STARTED)))
     assert draft.plan().wake_at_ms == NOW_MS - 1000 + 300_000
+
+
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.DRAINING, Phase.STOPPING])
+def test_what_is_healthy_does_not_fail_because_the_old_ones_take_long_to_go(phase: Phase) -> None:
+    draft = judged(deploying(record(1), record(2, of="R1", phase=phase)), now_ms=NOW_MS + 3_600_000)
+    assert status(draft) is RUNNING
+
+
+@pytest.mark.parametrize(("phase", "allowed_s"), [(Phase.DRAINING, 600 + 10), (Phase.STOPPING, 10)])
+def test_while_an_old_one_makes_room_the_time_to_become_healthy_has_not_begun(
+    phase: Phase, allowed_s: int
+) -> None:
+    old = replace(record(1, of="R1", phase=phase), draining_at_ms=NOW_MS)
+    app = replace(OLD.app, rollout=Rollout(drain_timeout_s=600))
+    state = deploying(old, revisions={"R1": replace(OLD, app=app), "R2": NEW})
+    over_ms = NOW_MS + (allowed_s + 300) * 1000
+    assert status(judged(state, now_ms=over_ms - 1)) is RUNNING
+    assert status(judged(state, now_ms=over_ms)) is FAILED
 
 
 def test_a_removal_is_done_when_nothing_is_left() -> None:

@@ -26,7 +26,7 @@ def judge_deployment(draft: Draft) -> None:
         _fail(draft, deployment, failure)
     elif _is_done(draft):
         _finish(draft, deployment)
-    elif not _stands_still(deployment):
+    elif not _stands_still(draft, deployment):
         draft.wake_at(_deadline_ms(draft, deployment))
 
 
@@ -41,17 +41,21 @@ def deployment_failures(state: AppState, deployment: Deployment) -> tuple[Failur
 
 def _is_done(draft: Draft) -> bool:
     census = take_census(draft)
-    serving = sum(1 for r in census.fresh if r.id in census.serving)
     if draft.state.target is None:
         return not census.live
-    complete = serving + census.completed >= census.count and not is_midway(draft.state)
-    if not complete or not len(census.live) == len(census.fresh) <= census.count:
+    if not _is_complete(draft, census) or not len(census.live) == len(census.fresh) <= census.count:
         return False
     watched_until_ms = _watched_until_ms(draft, census)
     if draft.now_ms < watched_until_ms:
         draft.wake_at(watched_until_ms)
         return False
     return True
+
+
+def _is_complete(draft: Draft, census: Census) -> bool:
+    """Whether all the new ones serve; what is left is to let the old ones go."""
+    serving = sum(1 for r in census.fresh if r.id in census.serving)
+    return serving + census.completed >= census.count and not is_midway(draft.state)
 
 
 def _watched_until_ms(draft: Draft, census: Census) -> int:
@@ -81,7 +85,7 @@ def _failure_reason(draft: Draft, deployment: Deployment) -> str:
         return given_up[-1].reason
     if len(failures) >= threshold:
         return f"{len(failures)} instances failed; the last one: {failures[-1].reason}"
-    if draft.now_ms >= _deadline_ms(draft, deployment) and not _stands_still(deployment):
+    if draft.now_ms >= _deadline_ms(draft, deployment) and not _stands_still(draft, deployment):
         return _stalled_reason(draft, failures)
     return ""
 
@@ -99,9 +103,11 @@ def _failed_trial(draft: Draft, failures: tuple[Failure, ...]) -> str:
     return failed_requests(draft)
 
 
-def _stands_still(deployment: Deployment) -> bool:
-    """Whether nothing is meant to progress: it is paused, or a step is being observed."""
-    return deployment.paused_at_ms is not None or deployment.baking_since_ms is not None
+def _stands_still(draft: Draft, deployment: Deployment) -> bool:
+    """Whether nothing is meant to become healthy: it is paused, a step is being observed, or only old ones are left."""
+    if deployment.paused_at_ms is not None or deployment.baking_since_ms is not None:
+        return True
+    return draft.app is not None and _is_complete(draft, take_census(draft))
 
 
 def _is_hopeless(draft: Draft, failure: Failure) -> bool:
@@ -131,9 +137,24 @@ def _deadline_ms(draft: Draft, deployment: Deployment) -> int:
     # A step that is observed has the time for that besides; interrupted again and again, it has no more.
     observed_s = deployment.strategy.bake_s if is_midway(draft.state) else 0.0
     observed_s += draft.app.rollout.monitor_s
-    return deployment.progressed_at_ms + int(
+    return max(deployment.progressed_at_ms, _leaving_until_ms(draft)) + int(
         (draft.app.rollout.progress_deadline_s + observed_s) * 1000
     )
+
+
+def _leaving_until_ms(draft: Draft) -> int:
+    """How long old ones may take to make room: their connections and their stop have limits of their own."""
+    until_ms = 0
+    for record in draft.live:
+        revision = draft.state.revisions.get(record.identity.revision)
+        if record.phase not in (Phase.DRAINING, Phase.STOPPING) or revision is None:
+            continue
+        allowed_s = revision.app.stop_grace_s
+        if record.phase is Phase.DRAINING:
+            allowed_s += revision.app.rollout.drain_timeout_s
+        since_ms = record.stopping_at_ms or record.draining_at_ms or 0
+        until_ms = max(until_ms, since_ms + int(allowed_s * 1000))
+    return until_ms
 
 
 def _finish(draft: Draft, deployment: Deployment) -> None:
