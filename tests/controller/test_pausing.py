@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from portway.controller.views import ReleaseRequest, StrategyRequest
+from portway.core.errors import RequestError
 from portway.core.state import DeploymentStatus
 from tests.controller.inprocess import Portway
 from tests.controller.test_operations import refused
@@ -130,3 +133,16 @@ async def test_what_dies_again_and_again_is_said_to_be_crash_looping(portway: Po
     assert (await status(portway))[1] == "crash looping"
     await portway.idle(130)
     assert await status(portway) == ("running", "running")
+
+
+async def test_where_nothing_is_under_way_the_refusal_says_what_to_do_instead(
+    portway: Portway,
+) -> None:
+    await portway.deploy("shop", web("web:1"))
+    for ask, hint in (
+        (portway.operations.cancel, "portway rollback -a shop"),
+        (portway.operations.pause, "portway apps info shop"),
+    ):
+        with pytest.raises(RequestError, match="no deployment of shop is under way") as caught:
+            await ask("shop")
+        assert hint in caught.value.hint

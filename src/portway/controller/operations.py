@@ -16,7 +16,7 @@ from portway.controller.lookup import find_app, find_instance, find_stack
 from portway.controller.loop import Controller
 from portway.controller.machine.examining import Examines
 from portway.controller.past import Remembers
-from portway.controller.pausing import paused_states, resumed_states
+from portway.controller.pausing import nothing_under_way, paused_states, resumed_states
 from portway.controller.planning import plan_release
 from portway.controller.ports.checks import ChecksPorts
 from portway.controller.present import (
@@ -302,7 +302,7 @@ class PortwayOperations(
                 raise RequestError(f"{stack} is being deleted", http_status=409)
             running = [s for s in world.of_stack(stack) if s.target and is_running(s)]
             if not running and known.promoting is None:
-                raise RequestError(f"no deployment of {stack} is under way", http_status=409)
+                raise nothing_under_way(stack, f"`portway rollback -a {stack}` goes back.")
             release = known.promoting or ""
             states = world.of_stack(stack)
             mine = {

@@ -59,9 +59,10 @@ def _under_way(stack: Stack, states: Sequence[AppState]) -> list[AppState]:
         raise RequestError(f"{stack.name} is being deleted", http_status=409)
     running = [s for s in states if s.target is not None and is_running(s)]
     if not running:
-        raise RequestError(
-            f"no deployment of {stack.name} is under way",
-            hint=f"`portway apps info {stack.name}` shows what runs.",
-            http_status=409,
-        )
+        raise nothing_under_way(stack.name, f"`portway apps info {stack.name}` shows what runs.")
     return running
+
+
+def nothing_under_way(stack: str, hint: str) -> RequestError:
+    """The answer to who wants to stop, hold or resume what is not there."""
+    return RequestError(f"no deployment of {stack} is under way", hint=hint, http_status=409)
