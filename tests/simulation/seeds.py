@@ -1,6 +1,6 @@
 """Which seeds are run, in batches that two cores share; and what a failing one leaves for whoever mends it.
 
-SEED=7 runs that one only, SEEDS=N the first N. A failure says seed and commit, the shortest history found that still
+SEED=7 runs that one only, SEEDS=N the first N, SEEDS=N-M those from N up to M. A failure says seed and commit, the shortest history found that still
 fails in the same way, what happened in it, and the command that does it again.
 """
 
@@ -24,8 +24,9 @@ def batches(*, share: float = 1.0) -> list[range]:
     """The seeds to run, some at a time. `share`: this kind of history is run for so much of them."""
     if chosen := os.environ.get("SEED"):
         return [range(int(chosen), int(chosen) + 1)]
-    count = max(1, int(int(os.environ.get("SEEDS", DEFAULT)) * share))
-    return [range(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
+    begin, dash, end = os.environ.get("SEEDS", str(DEFAULT)).partition("-")
+    first, last = (int(begin), int(end) + 1) if dash else (0, max(1, int(int(begin) * share)))
+    return [range(at, min(at + BATCH, last)) for at in range(first, last, BATCH)]
 
 
 def name_of(batch: range) -> str:
