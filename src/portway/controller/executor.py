@@ -15,6 +15,7 @@ from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
 from portway.controller.telemetry.metrics import Metrics
 from portway.controller.world import World, app_of, link_targets, network_aliases
+from portway.core.app import Container
 from portway.core.environment import expand, instance_environment, is_known_at_start
 from portway.core.errors import BalancerError, EngineError, EngineErrorKind
 from portway.core.observed import StartFailure
@@ -158,18 +159,30 @@ class Executor:
         app = revision.app
         node = next((n for n in self._world.nodes if n.name == identity.node), None)
         names = self._engine.traits.resolves_names
-        variables = instance_environment(
-            revision,
-            identity,
-            node_address=node.address if node else "127.0.0.1",
-            links=link_targets(self._world, revision, resolves_names=names),
-        )
+        links = link_targets(self._world, revision, resolves_names=names)
+
+        def told(environment: Mapping[str, str]) -> dict[str, str]:
+            return instance_environment(
+                replace(revision, app=replace(app, environment=environment)),
+                identity,
+                node_address=node.address if node else "127.0.0.1",
+                links=links,
+            )
+
+        variables = told(app.environment)
         known = {k: v for k, v in variables.items() if is_known_at_start(k)}
         stack = self._world.stacks.get(app.stack)
         return StartRequest(
             identity=identity,
             revision=replace(
-                revision, app=replace(app, entrypoint=_expanded(app.entrypoint, known))
+                revision,
+                app=replace(
+                    app,
+                    entrypoint=_expanded(app.entrypoint, known),
+                    containers=tuple(
+                        _complete(other, told(other.environment)) for other in app.containers
+                    ),
+                ),
             ),
             environment={k: expand(v, known) for k, v in variables.items()},
             command=_expanded(app.command, known),
@@ -230,6 +243,17 @@ class Executor:
         self._world.route_errors[action.app_id] = why
         self._world.applied.pop(action.app_id, None)
         self._refused[action.app_id] = (action, self._clock.now_ms() + APPLY_AGAIN_MS)
+
+
+def _complete(container: Container, variables: Mapping[str, str]) -> Container:
+    """One more container of an instance with all its variables, and the ports filled in."""
+    known = {k: v for k, v in variables.items() if is_known_at_start(k)}
+    return replace(
+        container,
+        environment={k: expand(v, known) for k, v in variables.items()},
+        command=_expanded(container.command, known),
+        entrypoint=_expanded(container.entrypoint, known),
+    )
 
 
 def _expanded(words: tuple[str, ...] | None, known: Mapping[str, str]) -> tuple[str, ...] | None:

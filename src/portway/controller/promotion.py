@@ -188,6 +188,9 @@ def _as_run(app: App) -> App:
     return replace(
         app,
         image=app.image if not app.image_id else None,
+        containers=tuple(
+            replace(other, image="") if other.image_id else other for other in app.containers
+        ),
         build=None,
         count=None,
         rollout=Rollout(),

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from portway.controller.views import ReleaseRequest
 from portway.controller.world import World
-from portway.core.app import App
+from portway.core.app import App, NetworkMode
+from portway.core.containers import fault_of
 from portway.core.errors import EngineError, EngineErrorKind, ImageMissingError, RequestError
 from portway.core.ports import LOOPBACK, addresses_conflict
 from portway.core.routes import RouteKey
@@ -81,8 +82,17 @@ async def _with_image(app: App, request: ReleaseRequest, engine: InstanceEngine)
             f"{app.name} has to be built before it can be released",
             hint="`portway deploy` does that; over the API, POST the context to builds first.",
         )
+    others = [
+        replace(other, image_id=await _image_id(app, other.image, engine))
+        for other in app.containers
+    ]
+    image_id = await _image_id(app, image, engine)
+    return replace(app, image=image, image_id=image_id, containers=tuple(others))
+
+
+async def _image_id(app: App, image: str, engine: InstanceEngine) -> str:
     try:
-        return replace(app, image=image, image_id=await engine.resolve_image(image))
+        return await engine.resolve_image(image)
     except EngineError as error:
         if error.kind != EngineErrorKind.IMAGE_MISSING:
             raise
@@ -103,10 +113,29 @@ def check_engine(app: App, traits: EngineTraits) -> None:
             hint="Add `image:` or `build:`, or run plain commands with a server started "
             "with --engine process.",
         )
+    fault = fault_of(app)
+    if fault:
+        raise RequestError(f"{app.name} cannot run: {fault}", hint="Correct the names.")
+    if not traits.runs_groups:
+        _check_alone(app, traits)
     if not traits.runs_images and not has_command:
         raise RequestError(
             f"{app.name} has no command, and the {traits.name} engine runs commands, not images",
             hint="Add `command:`, or start the server with --engine docker.",
+        )
+
+
+def _check_alone(app: App, traits: EngineTraits) -> None:
+    """Refuse what needs containers, where there are none."""
+    what = ""
+    if app.containers:
+        what = "has several containers"
+    elif app.network_mode not in (NetworkMode.STACK, NetworkMode.HOST):
+        what = f'has the network mode "{app.network_mode}"'
+    if what:
+        raise RequestError(
+            f"{app.name} {what}, and the {traits.name} engine runs one process on the machine's own network",
+            hint="Start the server with --engine docker.",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -38,11 +39,15 @@ class Sessions:
         follow: bool = False,
         tail: int | None = None,
     ) -> AsyncIterator[Line]:
-        """Lines of every instance asked for; with `follow`, those that start later join in."""
+        """Lines of every instance asked for ("web.1/sidecar": of that container); with `follow`, those that start later join in."""
         ids = self._wanted_ids(stack, app, instance)
-        lines = self._followed(stack, app, instance, tail) if follow else self._written(ids, tail)
+        container = instance.partition("/")[2]
+        # Of one container among several, the last lines are those that are left of all.
+        each = None if container and not follow else tail
+        lines = self._followed(stack, app, instance, each) if follow else self._written(ids, each)
         async with aclosing(lines):
-            async for line in lines:
+            chosen = _of_container(lines, container) if container else lines
+            async for line in _last(chosen, tail) if each is not tail else chosen:
                 yield line
 
     async def _written(self, ids: Sequence[str], tail: int | None) -> AsyncGenerator[Line]:
@@ -50,7 +55,7 @@ class Sessions:
             try:
                 async with _closing(self.controller.engine.logs(wanted, tail=tail)) as lines:
                     async for line in lines:
-                        yield short_id(wanted), line
+                        yield _source(wanted, line), line
             except EngineError as error:
                 # Of several, one may be removed while the others are read.
                 if len(ids) == 1 or error.kind != EngineErrorKind.NOT_FOUND:
@@ -115,7 +120,7 @@ class Sessions:
                 self.controller.engine.logs(wanted, follow=True, tail=tail)
             ) as lines:
                 async for line in lines:
-                    await queue.put((short_id(wanted), line))
+                    await queue.put((_source(wanted, line), line))
         except EngineError:
             return  # it is gone; its lines have been read as far as they could be
 
@@ -126,7 +131,7 @@ class Sessions:
         world = self.controller.world
         find_stack(world, stack)
         if instance:
-            return [find_instance(world, stack, instance)[0].id]
+            return [find_instance(world, stack, instance.partition("/")[0])[0].id]
         if app:
             find_app(world, stack, app)
         states = [s for s in world.of_stack(stack) if not app or s.app_id == f"{stack}/{app}"]
@@ -135,9 +140,11 @@ class Sessions:
     def exec(
         self, stack: str, instance: str, request: ExecRequest
     ) -> AbstractAsyncContextManager[ExecSession]:
-        """A command inside the instance the name means."""
-        record, _ = find_instance(self.controller.world, stack, instance)
-        return self.controller.engine.exec(record.id, request)
+        """A command inside the instance the name means; "web.1/sidecar" is that container of it."""
+        name, _, container = instance.partition("/")
+        record, _ = find_instance(self.controller.world, stack, name)
+        wanted = replace(request, container=container or request.container)
+        return self.controller.engine.exec(record.id, wanted)
 
     async def run(self, stack: str, app: str, argv: Sequence[str]) -> AsyncIterator[Line | int]:
         """A one-off instance: its lines, then its exit code. Leaving early stops it."""
@@ -180,7 +187,15 @@ class Sessions:
             identity = self._identity(state)
         assert state.target is not None
         spec = replace(
-            state.target.app, command=tuple(argv), command_text=None, entrypoint=None, ports=()
+            state.target.app,
+            command=tuple(argv),
+            command_text=None,
+            entrypoint=None,
+            ports=(),
+            containers=(),
+            container_links=(),
+            container_depends_on=(),
+            volumes_from=(),
         )
         revision = replace(state.target, app=spec)
         return identity, StartInstance(identity=identity, revision=revision)
@@ -210,6 +225,24 @@ class Sessions:
             if seen.state is EngineState.EXITED:
                 return seen.exit_code if seen.exit_code is not None else 1
             await asyncio.sleep(EXIT_POLL_S)
+
+
+def _source(instance_id: str, line: LogLine) -> str:
+    """Who wrote a line: the instance, and which of its containers where it has several."""
+    short = short_id(instance_id)
+    return f"{short}/{line.container}" if line.container else short
+
+
+async def _of_container(lines: AsyncIterator[Line], container: str) -> AsyncGenerator[Line]:
+    async for line in lines:
+        if line[1].container == container:
+            yield line
+
+
+async def _last(lines: AsyncIterator[Line], count: int | None) -> AsyncGenerator[Line]:
+    kept = deque([line async for line in lines], maxlen=count)
+    for line in kept:
+        yield line
 
 
 @asynccontextmanager

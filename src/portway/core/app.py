@@ -175,7 +175,9 @@ class Rollout:
     maximum_percent: int = 200
     parallelism: int = 0  # at most so many started at once; 0 = no cap
     delay_s: float = 0.0  # between one batch and the next
-    monitor_s: float = 0.0  # so long the last new instance must have run before a deployment is done
+    monitor_s: float = (
+        0.0  # so long the last new instance must have run before a deployment is done
+    )
     failure_ratio: float | None = None  # so much of the count may fail in a deployment; None = 0.5
     progress_deadline_s: float = 300.0  # nothing became healthy for so long: the deployment fails
     drain_timeout_s: float = 60.0
@@ -460,6 +462,12 @@ class App:
     def stack(self) -> str:
         """The id without its last segment."""
         return self.id.rpartition("/")[0]
+
+    def fixed_host_port(self, spec: PortSpec) -> int | None:
+        """The host port asked for by number; on the node's own network there is nothing between it and the container's."""
+        if self.network_mode is NetworkMode.HOST and spec.container_port:
+            return spec.container_port
+        return spec.host_port
 
     def port(self, name: str) -> PortSpec:
         """The port called `name`; KeyError when there is none."""

@@ -91,14 +91,15 @@ def _is_completion(draft: Draft, record: InstanceRecord, seen: ObservedInstance)
 
 
 def _exit_reason(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> str:
+    who = f"its container {seen.failed_container}" if seen.failed_container else "it"
     if seen.oom_killed:
-        how = "it was killed because it used more memory than its limit"
+        how = f"{who} was killed because it used more memory than its limit"
     elif seen.error:
-        how = seen.error
+        how = f"{who}: {seen.error}" if seen.failed_container else seen.error
     elif seen.exit_code is None:
-        how = "it ended"
+        how = f"{who} ended"
     else:
-        how = f"it exited with code {seen.exit_code}{_meaning(seen.exit_code)}"
+        how = f"{who} exited with code {seen.exit_code}{_meaning(seen.exit_code)}"
     return how + last_words(draft, record)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portway.core.app import Exposure, NetworkMode, PortSpec, Protocol
+from portway.core.app import App, Exposure, NetworkMode, PortSpec, Protocol
 from portway.core.draft import Draft
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
 from portway.core.placement import place
@@ -75,7 +75,7 @@ def _start_one(draft: Draft, target: Revision, count: int) -> bool:
     slot = _free_slot(draft, target, count)
     leases = draft.host_pool.propose(
         node,
-        [_request(draft, spec, slot, node, target.app.network_mode) for spec in target.app.ports],
+        [_request(draft, spec, slot, node, target.app) for spec in target.app.ports],
         now_ms=draft.now_ms,
         occupied=draft.observed.occupied,
         pending=draft.taken,
@@ -117,7 +117,7 @@ def _free_slot(draft: Draft, target: Revision, count: int) -> int:
     return next((slot for slot in range(1, count + 1) if slot not in filled), count)
 
 
-def _request(draft: Draft, spec: PortSpec, slot: int, node: str, mode: NetworkMode) -> PortRequest:
+def _request(draft: Draft, spec: PortSpec, slot: int, node: str, app: App) -> PortRequest:
     """Sticky: the slot asks for the host port it had last on that node."""
     previous = [
         lease.host_port
@@ -126,15 +126,13 @@ def _request(draft: Draft, spec: PortSpec, slot: int, node: str, mode: NetworkMo
         for lease in r.identity.leases
         if lease.port_name == spec.name
     ]
-    in_host = mode is NetworkMode.HOST
-    everywhere = in_host or spec.exposure is Exposure.HOST
+    everywhere = app.network_mode is NetworkMode.HOST or spec.exposure is Exposure.HOST
     published = ANY_ADDRESS if everywhere else draft.observed.publish_address
     return PortRequest(
         port_name=spec.name,
         protocol=Protocol(spec.protocol),
         container_port=spec.container_port,
-        # On the node's own network there is nothing between the two.
-        host_port=(spec.container_port or spec.host_port) if in_host else spec.host_port,
+        host_port=app.fixed_host_port(spec),
         preferred=previous[-1] if previous else None,
         address=(spec.address or published) if spec.exposure is Exposure.HOST else published,
         ephemeral=spec.ephemeral,

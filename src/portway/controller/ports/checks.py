@@ -93,8 +93,8 @@ def check_ports(ground: Ground, stack: str, apps: Sequence[App], counts: Mapping
     """RequestError (409) for the first port that another program or stack has, or that is not there at all."""
     for app in apps:
         for spec in app.ports:
-            if spec.host_port is not None:
-                _check_fixed(ground, app, spec, spec.host_port)
+            if (host_port := app.fixed_host_port(spec)) is not None:
+                _check_fixed(ground, app, spec, host_port)
             if is_routed(spec):
                 _check_listeners(ground, app, spec)
     check_counts(ground, stack, apps, counts)
@@ -106,11 +106,11 @@ def check_counts(
     """RequestError (409) where more instances are wanted than there are host ports for."""
     nodes = sum(1 for node in ground.world.nodes if node.available)
     for app in apps:
-        fixed = [spec for spec in app.ports if spec.host_port is not None]
+        fixed = [spec for spec in app.ports if app.fixed_host_port(spec) is not None]
         if fixed and nodes and counts[app.name] > nodes:
             raise RequestError(
                 f"{app.name} asks for {counts[app.name]} instances, and its host port "
-                f"{_written(fixed[0])} is fixed: it serves one instance on each machine",
+                f"{_written(fixed[0], app.fixed_host_port(fixed[0]))} is fixed: it serves one instance on each machine",
                 hint="Ask for one instance, or let the balancer listen on the port "
                 "(a short entry LISTENER:PORT): it serves any number.",
                 http_status=409,
@@ -130,7 +130,11 @@ def check_counts(
 
 
 def _leased_ports(app: App, protocol: Protocol) -> int:
-    return sum(1 for spec in app.ports if spec.protocol is protocol and spec.host_port is None)
+    return sum(
+        1
+        for spec in app.ports
+        if spec.protocol is protocol and not spec.ephemeral and app.fixed_host_port(spec) is None
+    )
 
 
 def _room(ground: Ground, stack: str, protocol: Protocol) -> tuple[int, int]:
@@ -150,7 +154,7 @@ def _room(ground: Ground, stack: str, protocol: Protocol) -> tuple[int, int]:
 
 
 def _check_fixed(ground: Ground, app: App, spec: PortSpec, host_port: int) -> None:
-    what = f"the host port {_written(spec)}"
+    what = f"the host port {_written(spec, host_port)}"
     address = _published_at(ground, spec)
     for node in ground.world.nodes:
         owner = ground.leases.host_pool.owner_of(
@@ -205,8 +209,8 @@ def _check_siblings(world: World, app: App, key: RouteKey) -> None:
             )
 
 
-def _written(spec: PortSpec) -> str:
-    return f"{spec.host_port}{'/udp' if spec.protocol is Protocol.UDP else ''}"
+def _written(spec: PortSpec, host_port: int | None) -> str:
+    return f"{host_port}{'/udp' if spec.protocol is Protocol.UDP else ''}"
 
 
 def _taken(app: App, what: str, why: str) -> RequestError:

@@ -67,6 +67,7 @@ TRAITS = EngineTraits(
     resolves_names=False,
     reaches_containers=False,
     uses_host_kernel=True,
+    runs_groups=False,
 )
 NODE_NAME = "local"
 LOG_SIZE_MAX_BYTES = 20 * 1024 * 1024
