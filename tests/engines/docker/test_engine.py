@@ -478,14 +478,14 @@ async def test_a_listing_does_not_wait_for_what_is_just_being_started(
         if path.endswith("/start"):
             begun.set()
             await started.wait()
-        return msgspec.json.encode([row]) if path == "containers/json" else b"{}"
+        return msgspec.json.encode([row] if path == "containers/json" else {"Id": "1", "Name": "n"})
 
     monkeypatch.setattr(engine._client, "call", call)
-    starting = asyncio.create_task(engine.start(request))
-    await begun.wait()
-    calls.clear()
-    assert await engine.list() == ()
-    assert calls == ["containers/json"]
-    started.set()
-    await starting
+    async with asyncio.TaskGroup() as group:
+        group.create_task(engine.start(request))
+        await begun.wait()
+        calls.clear()
+        assert await engine.list() == ()
+        assert calls == ["containers/json"]
+        started.set()
     assert engine._begun == set()

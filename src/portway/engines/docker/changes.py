@@ -25,6 +25,10 @@ SILENCES_MAX = (
 
 _ACTIONS = ("create", "start", "die", "oom", "pause", "unpause", "destroy", "health_status")
 
+# The listing shows these before they are announced. To inspect a container waits until it has started, and
+# while many start, each event would wait for the one before it.
+_SEEN_AT_ONCE = ("create", "start")
+
 log = structlog.get_logger(__name__)
 
 
@@ -60,7 +64,8 @@ async def _connected(client: DockerClient, *, home_id: str) -> AsyncIterator[Eng
             for line in lines:
                 if line.strip():
                     event = msgspec.json.decode(line, type=DaemonEvent)
-                    await _settled(client, event)
+                    if event.action not in _SEEN_AT_ONCE:
+                        await _settled(client, event)
                     yield EngineChange(
                         instance_id=(event.actor.attributes or {}).get(LABEL_INSTANCE, "")
                     )

@@ -80,6 +80,7 @@ class DockerEngine:
         self._containers = Containers(self._client, self._networks, at_once=at_once)
         self._groups = Groups(self._client, self._containers, home_id=home_id, turns=self._starting)
         self._inspected: dict[tuple[str, str, str], Container] = {}
+        self._begun: set[str] = set()  # the containers being started at this moment, by name
 
     @property
     def traits(self) -> EngineTraits:
@@ -241,7 +242,11 @@ class DockerEngine:
             await self._networks.remove_stack(stack)
 
     async def _start(self, spec: ContainerSpec, *, stack: str) -> None:
-        await self._containers.run(spec, stack=stack)
+        self._begun.add(spec.name)
+        try:
+            await self._containers.run(spec, stack=stack)
+        finally:
+            self._begun.discard(spec.name)
 
     async def _summaries(self) -> tuple[ContainerSummary, ...]:
         filters = {"label": [f"{LABEL_HOME}={self._home_id}"]}
@@ -253,6 +258,9 @@ class DockerEngine:
         return tuple(s for s in summaries if is_instance(s, home_id=self._home_id))
 
     async def _inspected_once(self, summary: ContainerSummary) -> Container | None:
+        # To inspect one that is just being started waits until it has, and the whole listing with it.
+        if summary.state == "created" and any(n[1:] in self._begun for n in summary.names):
+            return None
         key = final_key(summary)
         if key not in self._inspected or summary.state == "created":
             container = await self._containers.inspect(summary.id)
