@@ -10,6 +10,7 @@ from portway.core.app import StrategyKind
 from portway.core.errors import RequestError
 from portway.core.routes import EndpointState
 from portway.core.state import DeploymentStatus
+from portway.core.traffic import Traffic
 from tests.controller.inprocess import Portway, compose
 
 VIRTUAL_TIME = True
@@ -225,3 +226,17 @@ async def test_a_plan_says_how_a_deployment_by_steps_will_go(
     request = ReleaseRequest(manifest=web("web:2", *labels))
     (change,) = (await portway.operations.plan("shop", request)).changes
     assert said in change.notes
+
+
+async def test_a_canary_whose_requests_fail_is_taken_back_within_seconds(portway: Portway) -> None:
+    old = (await portway.deploy("shop", web("web:1"))).release
+    new = await begin(portway, StrategyRequest(canary="25%", bake_s=600, max_failed="10%"))
+    await portway.idle(30)
+    (canary,) = [r.id for r in portway.app("shop/web").live if r.identity.release == new]
+    portway.balancer.traffic_to[canary] = Traffic(requests=100, errors_5xx=10)
+    await portway.idle(5)
+    assert (await view(portway)).status == "running", "no more than may fail"
+    portway.balancer.traffic_to[canary] = Traffic(requests=100, errors_5xx=11)
+    await portway.idle(5)
+    assert (await view(portway)).reason.startswith("11 of 100 requests (11%) to the new release")
+    assert set(releases_serving(portway)) == {old}

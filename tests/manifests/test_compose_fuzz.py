@@ -46,6 +46,9 @@ services:
       - convox.health.path=/health
       - portway.port.80.sticky=true
       - convox.draining.timeout=30
+      - portway.deploy.canary=5%,25%
+      - portway.deploy.max_failed=2.5%
+      - portway.deploy.min_requests=50
     links: [db:database]
     depends_on:
       db: {condition: service_healthy, required: true}
@@ -55,7 +58,7 @@ services:
       - {type: tmpfs, target: /run, tmpfs: {size: 8m}}
     deploy:
       replicas: 3
-      update_config: {order: stop-first, parallelism: 2, delay: 5s}
+      update_config: {order: stop-first, parallelism: 2, delay: 5s, monitor: 5s, max_failure_ratio: 0.2}
       resources: {limits: {cpus: "0.5", memory: 256m, pids: 10}, reservations: {memory: 64m}}
     networks: {front: {aliases: [shop]}}
     extra_hosts: ["me:host-gateway"]

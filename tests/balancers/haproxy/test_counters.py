@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portway.balancers.haproxy.counters import Counters
+from portway.balancers.haproxy.listeners import build_listener
+from portway.core.routes import Endpoint
 from portway.core.traffic import Traffic
+from tests.balancers.support import LOOPBACK, make_route
 
 
 def counted(requests: int, not_connected: int = 0) -> Traffic:
@@ -49,3 +52,18 @@ def test_the_sum_never_goes_backwards(steps: list[tuple[int, int, bool]]) -> Non
             said[worker_id] = 0
         assert counters.total("b").requests >= last
         last = counters.total("b").requests
+
+
+def test_a_listener_is_counted_by_its_name_its_backends_and_each_server_of_each() -> None:
+    endpoint = Endpoint(instance_id="shop/web.1.1", address=LOOPBACK, port_number=9000)
+    listener = build_listener(
+        make_route(8000, endpoint), public_addresses=(), certificates={}, fallback_pem=""
+    )
+    (server,) = listener.servers
+    assert set(listener.counted) == {
+        listener.name,
+        f"{listener.name}.http",
+        f"{listener.name}.tcp",
+        f"{listener.name}.http/{server.name}",
+        f"{listener.name}.tcp/{server.name}",
+    }
