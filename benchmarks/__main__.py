@@ -39,6 +39,7 @@ BENCHMARKS: Mapping[str, tuple[str, bool]] = {
     "port_pool": ("Port leases", True),
     "traffic": ("A controller under steady traffic", False),
     "journal": ("A journal of a million entries", False),
+    "aws_wire": ("Requests in AWS's language", True),
     "cli": ("Commands", True),
 }
 MARK = "<!-- figures -->"
