@@ -83,13 +83,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 
 
 def _group(item: pytest.Item) -> str:
-    """Which tests never run beside each other: a file's, and all on Docker or port 8000.
+    """Which tests never run beside each other: a file's, and all on Docker.
 
     There is one daemon, and 20.10 locks up for good where very many containers end at once.
     """
-    on_docker = item.get_closest_marker("docker") is not None
-    on_port_8000 = item.path.name in ("test_demo.py", "test_examples.py")
-    return "docker" if on_docker or on_port_8000 else str(item.path)
+    return "docker" if item.get_closest_marker("docker") else str(item.path)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
