@@ -78,7 +78,9 @@ async def test_closed_it_goes_on_serving_and_is_adopted(
         await second.open()
         assert await second.info() == info
         (route,) = await second.observe()
-        assert route.endpoints == served[0].endpoints
+        (before,), (after,) = served[0].endpoints, route.endpoints
+        assert replace(after, traffic=before.traffic) == before
+        assert after.traffic.requests == before.traffic.requests + 1
         assert route.requests == served[0].requests + 1
         await second.apply("shop/web", [make_route(port_number, make_endpoint(b))])
         assert (await fetch(port_number)).instance == "b"

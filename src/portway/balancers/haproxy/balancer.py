@@ -246,10 +246,12 @@ class HAProxyBalancer:
             frontends = (await self._read_statistics())[0].frontends
             listeners, rendered = await self._validate(self._admit(frontends))
         self._save()
-        write_files(self._directory, rendered.files)
         if self._needs_reload(running, rendered, listeners):
+            write_files(self._directory, rendered.files)
             await self._reload(listeners, rendered)
+        # Files are for who starts or reloads HAProxy, and that writes them first: traffic need not wait.
         await self._sync(listeners)
+        write_files(self._directory, rendered.files)
         self._counters.forget_all_but({n for one in listeners for n in one.counted})
         remove_others(self._directory, rendered.files)
         self._save()
