@@ -45,8 +45,17 @@ def looked(world: World, **observed: object):  # noqa: ANN201
         ({"exit_code": None}, "it ended"),
         ({"exit_code": 137, "oom_killed": True}, "it was killed because it used more memory"),
         ({"exit_code": 128, "error": "the disk is gone"}, "the disk is gone"),
+        ({"exit_code": 2, "failed_container": "db"}, "its container db exited with code 2"),
+        (
+            {"exit_code": 137, "oom_killed": True, "failed_container": "db"},
+            "its container db was killed because it used more memory",
+        ),
+        (
+            {"exit_code": 127, "error": "no such file", "failed_container": "db"},
+            "its container db: no such file",
+        ),
     ],
-    ids=["code", "no code", "memory", "the engine knows why"],
+    ids=["code", "no code", "memory", "the engine knows why", "one", "one's memory", "one's error"],
 )
 def test_an_instance_that_ends_by_itself_has_failed_and_says_how(
     how: dict[str, object], said: str

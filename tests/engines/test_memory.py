@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from portway.core.app import App, Build, Protocol
+from portway.core.app import (
+    App,
+    Build,
+    CheckKind,
+    Container,
+    ContainerCondition,
+    ContainerDependency,
+    HealthCheck,
+    Protocol,
+)
 from portway.core.errors import EngineError, EngineErrorKind
-from portway.core.instance import EngineState, InstanceIdentity
+from portway.core.instance import EngineState, InstanceIdentity, ObservedInstance
 from portway.core.ports import ANY_ADDRESS, Lease
 from portway.core.state import Revision
 from portway.engines.base import ExecRequest, StartRequest, Stream
@@ -306,3 +316,83 @@ async def test_a_shell_in_memory_runs_the_lines_it_is_given() -> None:
         output = [data async for stream, data in session.output() if stream is Stream.STDOUT]
         assert b"".join(output) == b"one\n1\n"
         assert await session.wait() == 3
+
+
+def group_of(*others: Container, serial: int = 1, **fields: object) -> StartRequest:
+    request = request_for(serial=serial)
+    app = replace(
+        request.revision.app,
+        container_name="app",
+        containers=others,
+        **fields,  # type: ignore[arg-type]
+    )
+    return replace(request, revision=replace(request.revision, app=app))
+
+
+def after(name: str, condition: ContainerCondition) -> tuple[ContainerDependency, ...]:
+    return (ContainerDependency(name=name, condition=condition),)
+
+
+async def only(engine: MemoryEngine) -> ObservedInstance:
+    (instance,) = await engine.list()
+    return instance
+
+
+async def test_an_instance_alone_shows_its_one_container_with_its_ports() -> None:
+    engine = engine_of()
+    await engine.start(request_for(leases=(lease(31005),)))
+    (container,) = (await only(engine)).containers
+    assert (container.name, container.state) == ("", EngineState.RUNNING)
+    assert [(b.container_port, b.host_port) for b in container.bindings] == [(80, 31005)]
+
+
+async def test_one_that_waits_is_created_until_what_it_waits_for_holds() -> None:
+    engine = engine_of()
+    check = HealthCheck(kind=CheckKind.COMMAND, command=("true",))
+    engine.behave("db", ImageBehaviour(healthy=False))
+    db = Container(name="db", image="db", health=check)
+    request = group_of(db, container_depends_on=after("db", ContainerCondition.HEALTHY))
+    await engine.start(request)
+    assert (await only(engine)).state is EngineState.CREATED
+    engine.set_container_health("demo/web.1.1", "db", "healthy")
+    await engine.start(request)
+    instance = await only(engine)
+    assert (instance.state, instance.engine_health) == (EngineState.RUNNING, "healthy")
+    engine.set_container_health("demo/web.1.1", "db", "unhealthy")
+    assert (await only(engine)).engine_health == "unhealthy"
+
+
+async def test_an_essential_container_takes_the_instance_along_another_does_not() -> None:
+    engine = engine_of()
+    side = Container(name="side", image="side", essential=False)
+    await engine.start(group_of(side, Container(name="log", image="log")))
+    engine.kill("demo/web.1.1", container="side")
+    instance = await only(engine)
+    assert instance.state is EngineState.RUNNING
+    assert [c.state for c in instance.containers] == [
+        EngineState.RUNNING,
+        EngineState.EXITED,
+        EngineState.RUNNING,
+    ]
+    engine.kill("demo/web.1.1", container="log", oom_killed=True)
+    instance = await only(engine)
+    assert (instance.state, instance.failed_container, instance.oom_killed) == (
+        EngineState.EXITED,
+        "log",
+        True,
+    )
+    assert {c.state for c in instance.containers} == {EngineState.EXITED}
+
+
+async def test_lines_carry_the_container_and_a_command_names_one() -> None:
+    engine = engine_of()
+    engine.behave("side", ImageBehaviour(lines=("hello",)))
+    await engine.start(group_of(Container(name="side", image="side")))
+    lines = [line async for line in engine.logs("demo/web.1.1")]
+    assert [(line.container, line.text) for line in lines] == [("side", "hello")]
+    argv = ("echo", "x")
+    async with engine.exec("demo/web.1.1", ExecRequest(argv=argv, container="side")) as session:
+        assert await session.wait() == 0
+    with pytest.raises(EngineError, match="has no container nobody"):
+        async with engine.exec("demo/web.1.1", ExecRequest(argv=argv, container="nobody")):
+            pass

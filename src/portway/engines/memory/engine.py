@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from portway.core.app import Build
+from portway.core.containers import Member, members, together
 from portway.core.errors import EngineError, EngineErrorKind
-from portway.core.instance import EngineState, ObservedInstance
+from portway.core.instance import EngineState, ObservedContainer, ObservedInstance
 from portway.core.ports import Lease
 from portway.engines.base import (
     CommandResult,
@@ -27,7 +28,7 @@ from portway.engines.base import (
     Stream,
 )
 from portway.engines.changes import ChangeFeed
-from portway.engines.memory import commands
+from portway.engines.memory import commands, containers
 from portway.engines.memory.session import MemoryExecSession
 from portway.engines.memory.world import (
     STRANGER,
@@ -48,6 +49,7 @@ TRAITS = EngineTraits(
 )
 OUTPUT_SIZE_MAX_BYTES = 64 * 1024
 KILLED = 128 + 9
+_OUT_OF_MEMORY = "It was killed because it used more memory than its limit."
 
 T = TypeVar("T")
 
@@ -135,6 +137,14 @@ class MemoryEngine:
         """Run one of the commands that exist in memory (commands.py) in a running instance."""
         await self._strike("exec", instance_id)
         instance = self._running(instance_id)
+        names = [one.name for one in instance.observed.containers]
+        if request.container and request.container not in names:
+            raise EngineError(
+                f"{instance_id} has no container {request.container}.",
+                hint=f"It has: {', '.join(names)}.",
+                retryable=False,
+                kind=EngineErrorKind.NOT_FOUND,
+            )
         if not commands.knows(request.argv):
             program = request.argv[0] if request.argv else ""
             raise EngineError(
@@ -220,11 +230,36 @@ class MemoryEngine:
         """No call fails any more."""
         self.world.faults.clear()
 
-    def kill(self, instance_id: str, *, exit_code: int = 1, oom_killed: bool = False) -> None:
-        """The instance dies by itself; it must be running."""
+    def kill(
+        self,
+        instance_id: str,
+        *,
+        exit_code: int = 1,
+        oom_killed: bool = False,
+        container: str = "",
+    ) -> None:
+        """The instance dies by itself, by the end of `container` or else of its first; it must be running."""
         code = KILLED if oom_killed else exit_code
-        error = "It was killed because it used more memory than its limit." if oom_killed else ""
-        self.world.end(instance_id, exit_code=code, oom_killed=oom_killed, error=error)
+        instance = self._running(instance_id)
+        first = instance.observed.containers[0]
+        name = container or (first.name if len(instance.observed.containers) > 1 else "")
+        after = tuple(
+            containers.over(one, exit_code=code, now_ms=self._clock(), oom_killed=oom_killed)
+            if one.name == name or not name
+            else one
+            for one in instance.observed.containers
+        )
+        self._become(instance, after)
+        self._feed.publish(instance_id)
+
+    def set_container_health(self, instance_id: str, container: str, health: str) -> None:
+        """From now on the engine's own check of the container says this ("starting", "healthy", "unhealthy")."""
+        instance = self._known(instance_id)
+        after = tuple(
+            replace(one, health=health) if one.name == container else one
+            for one in instance.observed.containers
+        )
+        self._become(instance, after)
         self._feed.publish(instance_id)
 
     def say(self, instance_id: str, text: str, *, stream: Stream = Stream.STDOUT) -> None:
@@ -272,6 +307,7 @@ class MemoryEngine:
     def _start(self, request: StartRequest) -> None:
         identity = request.identity
         if identity.id in self.world.instances:
+            self._go_on(self.world.instances[identity.id])
             return
         node = self.world.nodes.get(identity.node)
         if node is None or not node.available:
@@ -285,24 +321,74 @@ class MemoryEngine:
         now_ms = self._clock()
         observed = ObservedInstance(
             identity=identity,
-            state=EngineState.RUNNING,
+            state=EngineState.CREATED,
             address=node.address,
             reaches_container=False,
             started_at_ms=now_ms,
+            containers=containers.made(request),
         )
         instance = MemoryInstance(request=request, behaviour=behaviour, observed=observed)
         instance.health = (behaviour.healthy, behaviour.health_detail)
         self.world.instances[identity.id] = instance
         self.world.take_ports(identity.id, identity.leases)
-        for text in behaviour.lines:
-            instance.write(LogLine(at_ms=now_ms, stream=Stream.STDOUT, text=text))
-        for text in behaviour.error_lines:
-            instance.write(LogLine(at_ms=now_ms, stream=Stream.STDERR, text=text))
-        if behaviour.exits_with is not None:
-            self.world.end(identity.id, exit_code=behaviour.exits_with)
-        elif identity.slot == 0:
+        self._go_on(instance)
+        if identity.slot == 0 and instance.running:
             self._play_one_off(request)
         self._feed.publish(identity.id)
+
+    def _go_on(self, instance: MemoryInstance) -> None:
+        """Start every container of the instance that may start now."""
+        if instance.observed.state is not EngineState.CREATED:
+            return
+        app, now_ms = instance.request.revision.app, self._clock()
+
+        def behaviour_of(member: Member) -> ImageBehaviour:
+            return instance.behaviour if member.app is app else self._behaviour_of(member)
+
+        before = instance.observed.containers
+        after = containers.started(app, before, behaviour_of, now_ms=now_ms)
+        group = members(app)
+        for member, was, now in zip(group, before, after, strict=True):
+            if was.started_at_ms is None and now.started_at_ms is not None:
+                self._say_first_lines(instance, member, behaviour_of(member), now_ms)
+        self._become(instance, after)
+
+    def _behaviour_of(self, member: Member) -> ImageBehaviour:
+        return self.world.image_behaviour(member.app.image or "")
+
+    def _say_first_lines(
+        self, instance: MemoryInstance, member: Member, behaviour: ImageBehaviour, now_ms: int
+    ) -> None:
+        name = member.name if instance.request.revision.app.containers else ""
+        for stream, texts in (
+            (Stream.STDOUT, behaviour.lines),
+            (Stream.STDERR, behaviour.error_lines),
+        ):
+            for text in texts:
+                instance.write(LogLine(at_ms=now_ms, stream=stream, text=text, container=name))
+
+    def _become(self, instance: MemoryInstance, after: tuple[ObservedContainer, ...]) -> None:
+        """The instance's containers are these now; with an essential one it ends."""
+        whole = together(after)
+        several = bool(instance.request.revision.app.containers)
+        # Where there is one, its health is the probes' matter alone.
+        instance.observed = replace(
+            instance.observed,
+            containers=after,
+            engine_health=whole.health if several else "",
+            failed_container=whole.ended_by.name if whole.ended_by and several else "",
+        )
+        if whole.ended_by is not None:
+            ended = whole.ended_by
+            error = _OUT_OF_MEMORY if ended.oom_killed and not several else ""
+            self.world.end(
+                instance.observed.id,
+                exit_code=ended.exit_code,
+                oom_killed=ended.oom_killed,
+                error=error,
+            )
+        else:
+            instance.observed = replace(instance.observed, state=whole.state)
 
     def _play_one_off(self, request: StartRequest) -> None:
         """A one-off instance (slot 0) runs its command as `exec` would, and ends with it."""
@@ -316,6 +402,8 @@ class MemoryEngine:
 
     def _runnable(self, request: StartRequest) -> None:
         app = request.revision.app
+        for other in app.containers:
+            self._present(other.image)
         if app.image is not None:
             self._present(app.image)
         elif not request.command and not request.command_text:
@@ -347,7 +435,7 @@ class MemoryEngine:
 
     def _stop(self, instance_id: str) -> None:
         instance = self.world.instances.get(instance_id)
-        if instance is None or not instance.running:
+        if instance is None or instance.observed.state is EngineState.EXITED:
             return
         self.world.end(instance_id, exit_code=KILLED if instance.behaviour.ignores_signals else 0)
         self._feed.publish(instance_id)
@@ -356,7 +444,7 @@ class MemoryEngine:
         instance = self.world.instances.get(instance_id)
         if instance is None:
             return
-        if instance.running:
+        if instance.observed.state is not EngineState.EXITED:
             self.world.end(instance_id, exit_code=KILLED)
         del self.world.instances[instance_id]
         self._feed.publish(instance_id)

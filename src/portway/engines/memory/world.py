@@ -192,7 +192,7 @@ class MemoryWorld:
     ) -> None:
         """A running instance ends; its ports are free again."""
         instance = self.instances[instance_id]
-        assert instance.running, instance_id
+        assert instance.observed.state is not EngineState.EXITED, instance_id
         self.free_ports(instance_id, instance.observed.identity.leases)
         instance.observed = replace(
             instance.observed,
@@ -200,6 +200,19 @@ class MemoryWorld:
             exit_code=exit_code,
             oom_killed=oom_killed,
             error=error,
+            engine_health="",
+            containers=tuple(
+                replace(
+                    c,
+                    state=EngineState.EXITED,
+                    exit_code=exit_code,
+                    oom_killed=oom_killed,
+                    health="",
+                )
+                if c.state is EngineState.RUNNING
+                else c
+                for c in instance.observed.containers
+            ),
         )
         instance.wake()
 
