@@ -122,45 +122,6 @@ async def test_cancel_of_a_first_deployment_starts_nothing_more(portway: Portway
     assert (await portway.operations.stack("shop")).status == "failed"
 
 
-async def test_an_abort_of_a_first_deployment_stops_all_that_it_had_started(
-    portway: Portway,
-) -> None:
-    await portway.promote(
-        "shop", compose(web="image: never-healthy; ports: ['80:8080']", api="image: web")
-    )
-    await portway.until(lambda: len(portway.running()) == 2)
-    await portway.until(lambda: portway.app("shop/api").deployment.status.value == "done")
-    await portway.operations.cancel("shop")
-    await portway.settled()
-    assert portway.running() == []
-    assert portway.balancer.served == {}
-    assert (await portway.operations.stack("shop")).status == "failed"
-    await portway.deploy("shop", WEB)
-    assert portway.live("shop/web") == ["shop/web.1.2"]
-    portway.check_nothing_left_over()
-
-
-async def test_an_aborted_first_deployment_can_be_deleted_at_once(portway: Portway) -> None:
-    await portway.promote("shop", compose(web="image: never-healthy; ports: ['80:8080']"))
-    await portway.until(lambda: len(portway.running()) == 1)
-    await portway.operations.cancel("shop")
-    await portway.operations.delete_stack("shop")
-    await portway.settled()
-    assert "shop/web" not in portway.world.apps
-    portway.check_nothing_left_over()
-
-
-async def test_an_abort_of_an_app_that_is_new_leaves_the_others_as_they_were(
-    portway: Portway,
-) -> None:
-    await portway.deploy("shop", WEB)
-    await portway.promote("shop", TWO.replace("image: api", "image: never-healthy"))
-    await portway.until(lambda: len(portway.running()) == 2)
-    await portway.operations.cancel("shop")
-    await portway.settled()
-    assert portway.running() == ["shop/web.1.1"]
-
-
 async def test_cancel_of_a_scale_returns_to_the_count_before(portway: Portway) -> None:
     await portway.deploy("shop", WEB)
     portway.engine.behave("web", _never_healthy())

@@ -12,6 +12,7 @@ from tests.controller.inprocess import WEB, Portway, compose
 
 VIRTUAL_TIME = True
 
+TWO = compose(web="image: web; ports: ['80:8080']", api="image: api; ports: ['81:8080']")
 STACK = Stack(name="shop", created_at_ms=1, active_release="R1", promoting="R2")
 
 
@@ -279,3 +280,42 @@ def _unhealthy():  # noqa: ANN202
     from portway.engines.memory import ImageBehaviour
 
     return ImageBehaviour(healthy=False)
+
+
+async def test_an_abort_of_a_first_deployment_stops_all_that_it_had_started(
+    portway: Portway,
+) -> None:
+    await portway.promote(
+        "shop", compose(web="image: never-healthy; ports: ['80:8080']", api="image: web")
+    )
+    await portway.until(lambda: len(portway.running()) == 2)
+    await portway.until(lambda: portway.app("shop/api").deployment.status.value == "done")
+    await portway.operations.cancel("shop")
+    await portway.settled()
+    assert portway.running() == []
+    assert portway.balancer.served == {}
+    assert (await portway.operations.stack("shop")).status == "failed"
+    await portway.deploy("shop", WEB)
+    assert portway.live("shop/web") == ["shop/web.1.2"]
+    portway.check_nothing_left_over()
+
+
+async def test_an_aborted_first_deployment_can_be_deleted_at_once(portway: Portway) -> None:
+    await portway.promote("shop", compose(web="image: never-healthy; ports: ['80:8080']"))
+    await portway.until(lambda: len(portway.running()) == 1)
+    await portway.operations.cancel("shop")
+    await portway.operations.delete_stack("shop")
+    await portway.settled()
+    assert "shop/web" not in portway.world.apps
+    portway.check_nothing_left_over()
+
+
+async def test_an_abort_of_an_app_that_is_new_leaves_the_others_as_they_were(
+    portway: Portway,
+) -> None:
+    await portway.deploy("shop", WEB)
+    await portway.promote("shop", TWO.replace("image: api", "image: never-healthy"))
+    await portway.until(lambda: len(portway.running()) == 2)
+    await portway.operations.cancel("shop")
+    await portway.settled()
+    assert portway.running() == ["shop/web.1.1"]
