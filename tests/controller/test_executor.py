@@ -10,7 +10,7 @@ import pytest
 from portway.balancers.memory import MemoryBalancer
 from portway.controller.executor import APPLY_AGAIN_MS, CALL_TIMEOUT_S, Executor
 from portway.controller.world import World
-from portway.core.app import App, ListenerSpec, PortSpec, Protocol
+from portway.core.app import App, Container, ListenerSpec, PortSpec, Protocol
 from portway.core.errors import EngineError, EngineErrorKind
 from portway.core.instance import EngineState, InstanceIdentity, InstanceRecord
 from portway.core.placement import NodeView
@@ -122,6 +122,17 @@ async def test_what_an_instance_is_told_has_its_ports_filled_in(hands: Hands) ->
     assert request.revision.app.entrypoint == ("init", "31000")
     assert request.environment["URL"] == "http://10.0.0.1:31000"
     assert request.environment["MONEY"] == "$5"
+
+
+async def test_every_container_is_told_the_ports_and_its_own_variables_alone(hands: Hands) -> None:
+    side = Container(
+        name="side", image="side", command=("watch", "$PORT"), environment={"OWN": "$PORT_80"}
+    )
+    await hands.do(start(environment={"FIRST": "1"}, containers=(side,)))
+    (told,) = hands.engine.world.instances[IDENTITY.id].request.revision.app.containers
+    assert told.command == ("watch", "31000")
+    assert (told.environment["OWN"], told.environment["PORT"]) == ("31000", "31000")
+    assert "FIRST" not in told.environment
 
 
 async def test_a_port_the_manifest_sets_is_the_one_that_is_filled_in(hands: Hands) -> None:

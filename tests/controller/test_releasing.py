@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from portway.controller.releasing import check_engine, check_stack_name
+from portway.controller.releasing import check_engine, check_stack_name, with_images
 from portway.controller.views import ReleaseRequest
-from portway.core.app import App
+from portway.core.app import App, Container, NetworkMode
 from portway.core.errors import EngineError, ManifestError, RequestError
+from portway.engines.memory import ImageBehaviour
 from tests.controller.inprocess import WEB, Portway, compose
 
 VIRTUAL_TIME = True
@@ -115,6 +117,38 @@ def test_what_an_engine_cannot_run_is_refused(portway: Portway) -> None:
         check_engine(App(id="s/a", command=("serve",)), images)
     with pytest.raises(RequestError, match="has no command"):
         check_engine(App(id="s/a", image="web"), commands)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"containers": (Container(name="side", image="side"),)}, "has several containers"),
+        ({"network_mode": NetworkMode.BRIDGE}, 'has the network mode "bridge"'),
+    ],
+)
+def test_what_needs_containers_is_refused_where_there_are_none(
+    portway: Portway, fields: dict[str, Any], said: str
+) -> None:
+    app = App(id="s/web", image="web", command=("serve",), **fields)
+    check_engine(app, portway.engine.traits)
+    with pytest.raises(RequestError, match=said):
+        check_engine(app, replace(portway.engine.traits, runs_groups=False))
+
+
+def test_containers_that_name_none_of_each_other_are_refused(portway: Portway) -> None:
+    app = App(id="s/web", image="web", container_links=(("db", "db"),))
+    with pytest.raises(RequestError, match="names db, which is none of its containers"):
+        check_engine(app, portway.engine.traits)
+
+
+async def test_every_container_of_an_app_is_pinned(portway: Portway) -> None:
+    app = App(id="s/web", image="web", containers=(Container(name="side", image="side"),))
+    request = ReleaseRequest(manifest="", manifest_name="")
+    (pinned,) = await with_images([app], request, portway.engine)
+    assert pinned.containers[0].image_id == await portway.engine.resolve_image("side")
+    portway.engine.behave("side", ImageBehaviour(missing=True))
+    with pytest.raises(RequestError, match="Image side is not on this machine"):
+        await with_images([app], request, portway.engine)
 
 
 @pytest.mark.parametrize(

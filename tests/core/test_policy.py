@@ -8,9 +8,11 @@ import pytest
 
 from portway.core.app import (
     App,
+    Container,
     ContainerOptions,
     Exposure,
     Network,
+    NetworkMode,
     PortSpec,
     Protocol,
     Volume,
@@ -48,6 +50,14 @@ def bind(source: str) -> Volume:
     return Volume(kind=VolumeKind.BIND, source=source, target="/in")
 
 
+def driven(options: Mapping[str, str]) -> Volume:
+    return Volume(kind=VolumeKind.NAMED, source="v", target="/in", driver_options=options)
+
+
+def side(**fields: object) -> Container:
+    return Container(name="side", image="side", **fields)  # type: ignore[arg-type]
+
+
 def port_spec(**fields: object) -> PortSpec:
     return PortSpec(name="p", container_port=80, **fields)  # type: ignore[arg-type]
 
@@ -58,6 +68,9 @@ ASKING = [
     (Power.CAP_ADD, app(container=ContainerOptions(cap_add=("NET_RAW",)))),
     (Power.CAP_ADD, app(container=ContainerOptions(cap_add=("ALL",)))),
     (Power.DEVICES, app(container=ContainerOptions(devices=("/dev/sda",)))),
+    (Power.HOST_NETWORK, app(network_mode=NetworkMode.HOST)),
+    (Power.EXTERNAL_VOLUMES, app(volumes=(driven({"device": "/etc", "o": "bind"}),))),
+    (Power.PRIVILEGED, app(containers=(side(container=ContainerOptions(privileged=True)),))),
     (Power.SECURITY_OPT, app(container=ContainerOptions(security_opt=("seccomp=unconfined",)))),
     (Power.SYSCTLS, app(container=ContainerOptions(sysctls={"net.ipv4.ip_forward": "1"}))),
     (
@@ -189,3 +202,10 @@ def test_a_policy_file_says_what_is_allowed() -> None:
 def test_a_policy_file_with_a_mistake_is_refused_with_it(text: str, said: str) -> None:
     with pytest.raises(RequestError, match=said.replace("?", ".")):
         parse_policy(text, file="policy.toml")
+
+
+def test_a_path_that_another_container_mounts_counts_too() -> None:
+    asking = app(containers=(side(volumes=(bind("/etc"),)),))
+    with pytest.raises(PolicyError, match="/etc is a path of the server's machine"):
+        check_policy([asking], ground(), file=FILE)
+    assert "/etc" in forbidden_mount(asking, ground())

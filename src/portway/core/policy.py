@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, cast
 
-from portway.core.app import App, Volume, VolumeKind
+from portway.core.app import App, NetworkMode, Volume, VolumeKind
+from portway.core.containers import members
 from portway.core.errors import PolicyError, Problem, RequestError
 from portway.core.ports import PortRange
 from portway.core.suggest import did_you_mean
@@ -42,6 +43,7 @@ class Power(StrEnum):
     SYSCTLS = "sysctls"
     EXTERNAL_VOLUMES = "external_volumes"
     EXTERNAL_NETWORKS = "external_networks"
+    HOST_NETWORK = "host_network"
     PROCESSES = "processes"
 
 
@@ -131,13 +133,24 @@ def _refused(app: App, ground: Ground) -> Iterator[tuple[str, str, str]]:
 _FIELDS: Mapping[Power, str] = {
     Power.EXTERNAL_VOLUMES: "volumes",
     Power.EXTERNAL_NETWORKS: "networks",
+    Power.HOST_NETWORK: "network_mode",
 }
 
 
 def _powers(app: App, ground: Ground) -> Iterator[tuple[Power, str]]:
-    options = app.container
     if ground.runs_commands:
         yield Power.PROCESSES, "running a process on the machine itself"
+    if app.network_mode is NetworkMode.HOST:
+        yield Power.HOST_NETWORK, "the network of the machine itself"
+    for network in app.networks:
+        if network.external:
+            yield Power.EXTERNAL_NETWORKS, f"the network {network.name} of somebody else"
+    for member in members(app):
+        yield from _powers_of_container(member.app, ground)
+
+
+def _powers_of_container(app: App, ground: Ground) -> Iterator[tuple[Power, str]]:
+    options = app.container
     if options.privileged:
         yield Power.PRIVILEGED, "a privileged container"
     more = set(options.cap_add) - _PLAIN_CAPABILITIES - ground.policy.capabilities
@@ -152,9 +165,8 @@ def _powers(app: App, ground: Ground) -> Iterator[tuple[Power, str]]:
     for volume in app.volumes:
         if volume.external:
             yield Power.EXTERNAL_VOLUMES, f"the volume {volume.source} of somebody else"
-    for network in app.networks:
-        if network.external:
-            yield Power.EXTERNAL_NETWORKS, f"the network {network.name} of somebody else"
+        elif volume.driver or volume.driver_options:  # the local one can mount any path
+            yield Power.EXTERNAL_VOLUMES, f"the driver of the volume {volume.source}"
 
 
 def _refused_mounts(app: App, ground: Ground) -> Iterator[tuple[str, str, str]]:
@@ -182,7 +194,8 @@ def _refused_ports(app: App, policy: Policy) -> Iterator[tuple[str, str, str]]:
 
 
 def _binds(app: App) -> Iterator[Volume]:
-    return (volume for volume in app.volumes if volume.kind is VolumeKind.BIND)
+    every = (volume for member in members(app) for volume in member.app.volumes)
+    return (volume for volume in every if volume.kind is VolumeKind.BIND)
 
 
 def _absolute(volume: Volume, ground: Ground) -> str:
