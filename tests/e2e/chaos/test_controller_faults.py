@@ -61,12 +61,14 @@ def test_killed_at_any_step_of_a_deploy_it_ends_done_or_never_begun_with_nothing
 def _deploy_on_a_doomed_server(stack: Stack, step: int, text: str) -> bool:
     """Whether it was killed on the way; a server is there again when this returns."""
     armed = stack.machine.directory / "armed"
-    doomed = subprocess.Popen(
-        [sys.executable, str(DOOMED), str(step)],
-        env=stack.machine.environment({"DOOM": str(armed)}),
-        stderr=subprocess.DEVNULL,
-    )
-    until(lambda: _answers(stack), why="the doomed server answers")
+    with (stack.machine.directory / "doomed.log").open("w") as log:
+        doomed = subprocess.Popen(
+            [sys.executable, str(DOOMED), str(step)],
+            env=stack.machine.environment({"DOOM": str(armed)}),
+            stderr=log,
+        )
+    until(lambda: _answers(stack) or doomed.poll() is not None, deadline_s=120)
+    assert doomed.poll() is None, Path(log.name).read_text()
     until(lambda: at_rest(stack), why="what the one before it began is finished")
     stack.write(text)
     armed.touch()
