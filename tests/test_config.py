@@ -102,6 +102,7 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "body_size_max_bytes": ("1m", 2**20),
         "aws_verify_signatures": ("off", False),
         "aws_region": ("eu-west-1", "eu-west-1"),
+        "aws_ephemeral_ports": ("50000-50999", PortRange(first=50000, last=50999)),
         "aws_account_id": ("123456789012", "123456789012"),
     }
     settings = set(Config.__dataclass_fields__) - {"warnings"}

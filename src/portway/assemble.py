@@ -19,8 +19,8 @@ from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.clock import SystemClock
-from portway.controller.heap import settled_heap
 from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
+from portway.controller.heap import settled_heap
 from portway.controller.loop import Controller
 from portway.controller.operations import PortwayOperations
 from portway.controller.policing import PolicyFile
@@ -30,7 +30,7 @@ from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.world import app_of
 from portway.core.errors import PortwayError
 from portway.core.port_words import PortKind
-from portway.core.ports import PortPool
+from portway.core.ports import EPHEMERAL, PortPool
 from portway.core.routes import Route
 from portway.engines.base import InstanceEngine
 from portway.engines.memory import MemoryEngine
@@ -222,8 +222,14 @@ def _engine(config: Config, home_id: str) -> InstanceEngine:
 def _leases(config: Config, engine: InstanceEngine) -> Leases:
     hold_down_ms = int(config.hold_down_s * 1000)
     guard = HostPorts() if engine.traits.uses_host_kernel else None
+    ephemeral = config.aws_ephemeral_ports or HostPorts().ephemeral_range() or EPHEMERAL
     return Leases(
-        PortPool(config.host_ports, hold_down_ms=hold_down_ms),
+        PortPool(
+            config.host_ports,
+            hold_down_ms=hold_down_ms,
+            ephemeral=ephemeral,
+            kept=(config.service_ports,),
+        ),
         PortPool(config.service_ports, hold_down_ms=hold_down_ms, kind=PortKind.LISTENER),
         guard,
         hold_down_ms=hold_down_ms,

@@ -57,6 +57,7 @@ class Config:
     body_size_max_bytes: int = 16 * 1024 * 1024
     aws_verify_signatures: bool = True  # off: only where nobody but this machine can connect
     aws_region: str = "us-east-1"
+    aws_ephemeral_ports: PortRange | None = None  # None: the kernel's
     aws_account_id: str = "000000000000"
     warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
 
@@ -480,6 +481,7 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "access_log": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
     "body_size_max_bytes": _parse_size,
     "aws_verify_signatures": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
+    "aws_ephemeral_ports": _parse_ports,
     "aws_region": partial(
         _parse_matching,
         pattern=r"[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}",

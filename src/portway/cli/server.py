@@ -43,6 +43,11 @@ _FLAGS = (
     ("journal-days", "DAYS", "How long the journal of events and ports is kept. [30]"),
     ("access-log", "on|off", "Keep an access log of every App that does not say otherwise. [off]"),
     ("aws-region", "NAME", "The region that AWS clients find here. [us-east-1]"),
+    (
+        "aws-ephemeral-ports",
+        "FIRST-LAST",
+        "Host ports for those that ask for 0, as ECS leases them. [the kernel's]",
+    ),
     ("aws-account-id", "ID", "The account that AWS clients find here. [000000000000]"),
     ("aws-verify-signatures", "on|off", "Check who signed what AWS clients ask. [on]"),
 )
