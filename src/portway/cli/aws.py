@@ -5,17 +5,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import click
 
 from portway.api.aws.keys import FOLDER, AccessKey, KeyFolder
 from portway.api.roles import Role
 from portway.cli import session
+from portway.cli.client import Client
 from portway.cli.options import json_option
 from portway.cli.tables import table
 from portway.cli.times import ago
 from portway.config import Config
-from portway.core.errors import RequestError
+from portway.controller.views import ServerView
+from portway.core.errors import PortwayError, RequestError
 
 
 @click.group("aws")
@@ -44,7 +47,7 @@ def credentials(name: str, profile: str | None, as_json: bool) -> None:
     with _told(config):
         folder = KeyFolder(config.home / FOLDER)
         key = folder.named(name) if name else folder.default(now_ms=session.now_ms())
-    variables = _variables(config, key)
+    variables = _variables(_as_it_runs(config), key)
     if as_json:
         session.say_json(variables)
     elif profile is not None:
@@ -119,6 +122,15 @@ def _say_all(*, as_json: bool) -> None:
         session.say(table(("NAME", "ACCESS KEY", "ROLE", "CREATED"), rows))
     else:
         session.say("There are no access keys. `portway aws credentials` makes the first.")
+
+
+def _as_it_runs(config: Config) -> Config:
+    """Where the server of the home really listens, when one runs; it may have been started with other flags."""
+    try:
+        view = Client(config.socket_path, timeout_s=5.0).view(ServerView, "GET", "/server")
+    except PortwayError:
+        return config
+    return replace(config, listen=view.listen)
 
 
 def _variables(config: Config, key: AccessKey) -> dict[str, str]:
