@@ -211,6 +211,11 @@ async def test_unverified_nothing_needs_a_signature_but_web_pages_stay_out(tmp_p
         assert (await post(face, {**FORM, "Authorization": "AWS4-HMAC-SHA256 x"}, WHO))[0] == 200
         assert (await post(face, {**FORM, "Origin": "http://evil.example"}, WHO))[0] == 403
         assert (await post(face, {**FORM, "Host": "evil.example"}, WHO))[0] == 421
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{face.url}/?{WHO}", headers={"Sec-Fetch-Mode": "navigate"}) as answer,
+        ):
+            assert answer.status == 403
         made = await face.ask("sts", "get_session_token")
         assert made["Credentials"]["AccessKeyId"].startswith("ASIA")
 

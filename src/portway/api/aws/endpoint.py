@@ -133,6 +133,10 @@ class AwsEndpoint:
 
     def _signature(self, head: SentRequest, target: Target, *, trusted: bool) -> Signature | None:
         """What was sent as signature, looked at before the body is read: without one there is no reason to."""
+        if not (self._settings.verify_signatures or trusted) and head.method == "GET":
+            # A web page anywhere could have a browser open it; a POST it cannot send without saying where from.
+            told = "While signatures are not verified, only POST is answered."
+            raise AwsError("AccessDenied", told, 403)
         try:
             signature = read_signature(head)
         except (Incomplete, Mismatch) as error:
