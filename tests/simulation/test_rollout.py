@@ -219,9 +219,12 @@ class History:
         for instance_id in list(world.health):
             if world.health[instance_id].status is HealthStatus.FAILING:
                 world.health.pop(instance_id)
-        for _ in range(5):
+        for _ in range(60):
             self.do_resume()
-            world.run(until_ms=3_600_000)
+            if self._deployment.status is not DeploymentStatus.RUNNING:
+                break
+            world.run(until_ms=60_000)
+        world.run(until_ms=3_600_000)
 
 
 def live(beginning: Beginning, some: Sequence[Step], log: list[str]) -> None:
