@@ -74,10 +74,11 @@ def test_input_goes_in_both_outputs_come_out_and_the_exit_code_is_its_own(home: 
 
     given = b"x\x00y\xff" * 50_000
     with executing(home, session) as paths:
-        done = execute(home, "web.1", "--", "cat", "-n", "--", "-a", given=given)
+        done = execute(home, "web.1/side", "--", "cat", "-n", "--", "-a", given=given)
     assert (done.returncode, done.stdout, done.stderr) == (7, given.upper(), b"oh\n")
     assert paths == ["/v1/stacks/httpd/instances/web.1/exec"]
     assert first[0]["argv"] == ["cat", "-n", "--", "-a"]
+    assert first[0]["container"] == "side"
     assert first[0]["tty"] is False
     assert first[0]["rows"] > 0
     assert first[0]["columns"] > 0

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from portway.core.app import Container
 from portway.core.errors import EngineError, RequestError
 from portway.engines.base import ExecRequest, LogLine
 from portway.engines.memory import Fault, FaultKind, ImageBehaviour
+from portway.store.base import Batch
 from tests.controller.inprocess import WEB, Portway, compose
 
 VIRTUAL_TIME = True
@@ -267,3 +270,51 @@ async def test_a_one_off_run_removed_by_someone_else_ends_with_a_sentence(
     await portway.until(reader.task.done)
     with pytest.raises(EngineError, match="removed by someone else"):
         reader.task.result()
+
+
+async def with_a_sidecar(portway: Portway) -> None:
+    """An App of two containers, as the faces that know them release it."""
+    portway.engine.behave("web", ImageBehaviour(lines=("one", "two")))
+    portway.engine.behave("side", ImageBehaviour(lines=("three", "four")))
+    await portway.deploy("shop", WEB)
+    state = portway.world.apps["shop/web"]
+    assert state.target is not None
+    side = Container(name="side", image="side")
+    app = replace(state.target.app, containers=(side,))
+    revision = replace(state.target, id="R2", app=app)
+    async with portway.controller.changing():
+        await portway.controller.save(Batch(apps=(replace(state, target=revision),)))
+    portway.controller.touch("shop/web")
+    await portway.until(lambda: "shop/web.1.2" in portway.live("shop/web"))
+    await portway.until(lambda: "shop/web.1.1" not in portway.live("shop/web"))
+
+
+async def test_lines_of_several_containers_say_which_and_one_can_be_asked_for(
+    portway: Portway,
+) -> None:
+    await with_a_sidecar(portway)
+    logs = portway.operations.logs
+    told = await lines(logs("shop", app="web"))
+    assert told == [
+        ("web.1.2/web", "one"),
+        ("web.1.2/web", "two"),
+        ("web.1.2/side", "three"),
+        ("web.1.2/side", "four"),
+    ]
+    assert await lines(logs("shop", instance="web.1/side")) == told[2:]
+    assert await lines(logs("shop", instance="web/web", tail=1)) == told[1:2]
+    reader = Reader(logs("shop", instance="web.1/side", follow=True))
+    await portway.idle(1)
+    assert reader.items == told[2:]
+    await reader.close()
+
+
+async def test_a_one_off_run_is_one_container_and_no_more(portway: Portway) -> None:
+    await with_a_sidecar(portway)
+    *said, code = await run(portway, "echo", "hi")
+    assert [(name, line.text) for name, line in said] == [
+        ("web.0.3", "one"),
+        ("web.0.3", "two"),
+        ("web.0.3", "hi"),
+    ]
+    assert code == 0

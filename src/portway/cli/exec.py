@@ -23,6 +23,8 @@ from portway.cli.stacks import inferred_stack
 def command(instance: str, argv: tuple[str, ...], stack: str | None, no_tty: bool) -> None:
     """Run COMMAND inside an INSTANCE (web.1.7, web.1, or web for any) and end with its exit code.
 
+    Of several containers it is the first essential one, or the one named: web.1/sidecar.
+
     A terminal is opened inside when standard input and output both are one.
     """
     from portway.cli.execution import execute

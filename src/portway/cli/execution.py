@@ -32,11 +32,14 @@ _MESSAGE_SIZE_MAX = 4 * 1024 * 1024
 
 
 def execute(socket_path: Path, stack: str, instance: str, argv: Sequence[str], *, tty: bool) -> int:
-    """Run the command and be its terminal; its exit code."""
-    path = url(f"/stacks/{segment(stack)}/instances/{segment(instance)}/exec")
+    """Run the command and be its terminal; its exit code. `instance` may name a container after a slash."""
+    name, _, container = instance.partition("/")
+    path = url(f"/stacks/{segment(stack)}/instances/{segment(name)}/exec")
     with _connected(socket_path, path) as connection:
         rows, columns = _size()
-        first = {"argv": list(argv), "tty": tty, "rows": rows, "columns": columns}
+        first: dict[str, Any] = {"argv": list(argv), "tty": tty, "rows": rows, "columns": columns}
+        if container:
+            first["container"] = container
         connection.send(json.dumps(first))
         with _raw_terminal() if tty else contextlib.nullcontext():
             return _relay(connection, tty=tty)

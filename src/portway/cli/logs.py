@@ -13,7 +13,7 @@ from portway.cli.options import complete_app, stack_option
 from portway.cli.stacks import inferred_stack
 from portway.controller.views import AccessLine
 
-_INSTANCE = re.compile(r".+\.\d+")
+_INSTANCE = re.compile(r".+\.\d+|.+/.+")
 
 
 @click.command("logs")
@@ -32,7 +32,10 @@ _INSTANCE = re.compile(r".+\.\d+")
 def command(
     source: str, stack: str | None, follow: bool, tail: int | None, access: bool, as_json: bool
 ) -> None:
-    """Print what instances wrote: of the whole stack, of an APP (web), or of one INSTANCE (web.1, web.1.7)."""
+    """Print what instances wrote: of the whole stack, of an APP (web), or of one INSTANCE (web.1, web.1.7).
+
+    Of several containers each has its name in the line's prefix; web.1/sidecar prints one alone.
+    """
     if access:
         _print_requests(source, inferred_stack(stack), follow=follow, tail=tail, as_json=as_json)
         return
@@ -68,7 +71,7 @@ def request_text(line: AccessLine) -> str:
 
 
 def source_query(source: str) -> dict[str, str]:
-    """Whether a word names an App or an instance: an instance ends in its slot's number."""
+    """Whether a word names an App or an instance: an instance ends in its slot's number, or in a container's name."""
     if not source:
         return {}
     return {"instance": source} if _INSTANCE.fullmatch(source) else {"app": source}

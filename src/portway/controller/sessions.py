@@ -140,11 +140,9 @@ class Sessions:
     def exec(
         self, stack: str, instance: str, request: ExecRequest
     ) -> AbstractAsyncContextManager[ExecSession]:
-        """A command inside the instance the name means; "web.1/sidecar" is that container of it."""
-        name, _, container = instance.partition("/")
-        record, _ = find_instance(self.controller.world, stack, name)
-        wanted = replace(request, container=container or request.container)
-        return self.controller.engine.exec(record.id, wanted)
+        """A command inside the instance the name means."""
+        record, _ = find_instance(self.controller.world, stack, instance)
+        return self.controller.engine.exec(record.id, request)
 
     async def run(self, stack: str, app: str, argv: Sequence[str]) -> AsyncIterator[Line | int]:
         """A one-off instance: its lines, then its exit code. Leaving early stops it."""
