@@ -110,6 +110,7 @@ def test_a_release_of_which_one_app_fails_is_taken_back_whole(shop: Shop):
         shop.machine.manifest(
             shop.text(shell=SERVES.format(text="good"), more="environment: {NEW: '1'}")
             + f"  api:\n    image: {shop.image}\n    command: [sh, -c, exit 3]\n"
+            "    ports: ['80']\n"  # what has none is healthy while it is seen to run
         )
         said = shop.machine.refused("deploy", code=FAILED)
         until(lambda: {i["app"] for i in shop.machine.ask("/instances")} == {"web"})

@@ -33,7 +33,7 @@ def test_one_not_ready_gets_no_requests_and_one_that_fails_is_replaced_before_it
     command: [sh, -c, "{SERVE}"]
     ports: ["{listener}:80"]
     scale: 2
-    stop_signal: SIGKILL
+    stop_grace_period: 1s
     labels:
       portway.health.path: /well
       portway.health.interval: 0.3s
