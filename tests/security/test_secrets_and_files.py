@@ -63,8 +63,12 @@ def request_with_secrets(listener: int) -> bool:
     """What a browser may carry: in the query, a header, a cookie."""
     headers = {"Authorization": f"Bearer {REQUEST_SECRET}", "Cookie": f"session={REQUEST_SECRET}"}
     url = f"http://127.0.0.1:{listener}/?token={REQUEST_SECRET}"
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
-        return answer.status == 200
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status == 200
+    except OSError:
+        return False  # asked again until it is answered
 
 
 def access_log(machine: Machine) -> bytes:
