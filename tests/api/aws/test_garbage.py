@@ -82,7 +82,7 @@ def _folder(tmp_path: Any) -> None:
 _NOWHERE: Any = None
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     target=st.none() | _WORDS,
     kind=_TYPES,

@@ -84,7 +84,8 @@ def test_a_request_is_read_as_botocore_meant_it(
     value = data.draw(values_of(shape)) or {} if shape else {}
     serializer = create_serializer(BOTOCORE_NAMES.get(protocol, protocol), include_validation=False)
     operation = botocore_model(service).operation_model(name)
-    request = serializer.serialize_to_request(with_datetimes(shape, value), operation)
+    given_value = with_datetimes(shape, value) if shape else {}
+    request = serializer.serialize_to_request(given_value, operation)
     parsed = read(protocol, shape, request)
     assert parsed.values == value
     assert parsed.unknown == ()
