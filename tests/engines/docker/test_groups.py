@@ -209,10 +209,12 @@ async def test_the_end_of_an_essential_one_ends_the_others_in_reverse_order(
                 depends_on=after("first", ContainerCondition.START),
             ),
             side("brief", "exit 1", essential=False),
+            Container(name="broken", image=side.image, command=("nope",), essential=False),
         ),
         network_mode=NetworkMode.NONE,
     )
-    await started(engine, request)
+    containers = await started(engine, request)
+    assert "nope" in containers["broken"].error
     instance = await ended(engine, request)
     assert (instance.exit_code, instance.failed_container) == (7, "web")
     assert not instance.oom_killed
@@ -244,9 +246,7 @@ async def test_on_the_bridge_each_has_an_address_and_ports_of_its_own_and_finds_
         PortSpec(name="p80", container_port=80),
         PortSpec(name="p8080", container_port=8080, container="side"),
     )
-    serve = (
-        "until wget -qO /index.html http://front/; do sleep 0.1; done; httpd -f -p 8080 -h /"
-    )
+    serve = "until wget -qO /index.html http://front/; do sleep 0.1; done; httpd -f -p 8080 -h /"
     request = requests(
         ports=(80, 8080),
         containers=(side("side", serve, links=(("web", "front"),)),),

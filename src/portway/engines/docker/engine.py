@@ -38,7 +38,7 @@ from portway.engines.docker.command import (
 from portway.engines.docker.containers import Containers
 from portway.engines.docker.errors import DockerRefusal, explain, explain_start
 from portway.engines.docker.group import instance_specs
-from portway.engines.docker.groups import Groups
+from portway.engines.docker.groups import CREATED, Groups
 from portway.engines.docker.logs import read_logs
 from portway.engines.docker.names import container_name
 from portway.engines.docker.networks import Networks
@@ -78,9 +78,15 @@ class DockerEngine:
         self._networks = Networks(self._client, home_id=home_id)
         self._starting = asyncio.Semaphore(at_once)
         self._containers = Containers(self._client, self._networks, at_once=at_once)
-        self._groups = Groups(self._client, self._containers, home_id=home_id, turns=self._starting)
-        self._inspected: dict[tuple[str, str, str], Container] = {}
         self._begun: set[str] = set()  # the containers being started at this moment, by name
+        self._groups = Groups(
+            self._client,
+            self._containers,
+            home_id=home_id,
+            turns=self._starting,
+            begun=self._begun,
+        )
+        self._inspected: dict[tuple[str, str, str], Container] = {}
 
     @property
     def traits(self) -> EngineTraits:
@@ -260,7 +266,7 @@ class DockerEngine:
     async def _inspected_once(self, summary: ContainerSummary) -> Container | None:
         # To inspect one that is just being started waits until it has, and the whole listing with it.
         if summary.state == "created" and any(n[1:] in self._begun for n in summary.names):
-            return None
+            return CREATED if notes_in(summary) else None
         key = final_key(summary)
         if key not in self._inspected or summary.state == "created":
             container = await self._containers.inspect(summary.id)

@@ -17,7 +17,12 @@ from portway.core.containers import hopeless, together, unmet
 from portway.core.errors import EngineError, EngineErrorKind
 from portway.core.instance import EngineState, ObservedContainer
 from portway.engines.base import LogLine, StartRequest
-from portway.engines.docker.api import ContainerSummary
+from portway.engines.docker.api import (
+    Container,
+    ContainerConfig,
+    ContainerState,
+    ContainerSummary,
+)
 from portway.engines.docker.client import DockerClient
 from portway.engines.docker.command import LABEL_HOME, LABEL_INSTANCE, ContainerSpec
 from portway.engines.docker.containers import Containers, is_worth_another_try
@@ -36,10 +41,15 @@ LOOK_MAX_S = 0.4
 log = structlog.get_logger(__name__)
 
 _ENDED = ("exited", "dead", "removing")
+# What a listing says of one of several that is just being started: to ask would wait until it has.
+CREATED = Container(id="", state=ContainerState(status="created"), config=ContainerConfig())
 
 
 class Groups:
-    """What is done to all containers of an instance. `turns` bounds how many starts are asked of the daemon at once."""
+    """What is done to all containers of an instance. `turns` bounds how many starts are asked of the daemon at once.
+
+    `begun` are the names of those being started at this moment.
+    """
 
     def __init__(
         self,
@@ -48,12 +58,14 @@ class Groups:
         *,
         home_id: str,
         turns: asyncio.Semaphore,
+        begun: set[str],
         unix_s: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._containers = containers
         self._home_id = home_id
         self._turns = turns
+        self._begun = begun
         self._unix_s = unix_s
         self._known: dict[str, tuple[Note, ...]] = {}
 
@@ -260,13 +272,14 @@ class Groups:
         seen: Mapping[str, ObservedContainer],
     ) -> bool:
         """Whether any was started."""
-        waiting = [s for s in specs if seen[s.member].started_at_ms is None]
+        waiting = [s for s in specs if seen[s.member].state is EngineState.CREATED]
         ready = [spec for spec in waiting if unmet(spec.depends_on, seen) is None]
         # What the others join must run before them.
         if waiting and waiting[0].member == SANDBOX:
             ready = waiting[:1]
         for spec in ready:
             async with self._turns:
+                self._begun.add(spec.name)
                 try:
                     await self._containers.start(spec.name)
                 except DockerRefusal as refusal:
@@ -276,6 +289,8 @@ class Groups:
                         continue  # the others do without it
                     await self._note_refusal(refusal, specs, spec, len(waiting) == len(specs))
                     raise error from refusal
+                finally:
+                    self._begun.discard(spec.name)
         return bool(ready)
 
     async def _note_refusal(
@@ -300,7 +315,7 @@ class Groups:
         timeouts = {spec.member: spec.start_timeout_s for spec in specs}
         for spec in specs:
             wanted = unmet(spec.depends_on, seen)
-            if wanted is None or seen[spec.member].started_at_ms is not None:
+            if wanted is None or seen[spec.member].state is not EngineState.CREATED:
                 continue
             why = hopeless(
                 wanted,
