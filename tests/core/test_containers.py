@@ -15,6 +15,7 @@ from portway.core.containers import (
     members,
     together,
     unmet,
+    waiting_for,
 )
 from portway.core.instance import EngineState, ObservedContainer
 
@@ -152,6 +153,15 @@ def test_what_cannot_be_met_any_more_is_said(
     said = hopeless(after("db", condition)[0], other, timeout_s=60, now_ms=2000)
     assert why in said
     assert bool(said) is bool(why)
+
+
+def test_what_one_waits_for_is_said_until_it_has_been_started() -> None:
+    app = group(container("db"), container_depends_on=after("db", HEALTHY))
+    assert (
+        waiting_for(app, [seen("web", CREATED), seen("db")]) == "web waits for db to become healthy"
+    )
+    assert waiting_for(app, []) == "web waits for db to become healthy"
+    assert waiting_for(app, [seen("web"), seen("db")]) == ""
 
 
 def test_a_dependency_has_its_start_timeout_and_no_longer() -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from portway.core.app import Restart
-from portway.core.instance import EngineState, InstanceRecord, Phase
+from portway.core.app import Container, ContainerCondition, ContainerDependency, Restart
+from portway.core.instance import EngineState, InstanceRecord, ObservedContainer, Phase
 from portway.core.lifecycle import GONE_KEPT, has_completed
 from portway.core.observed import StartFailure
 from portway.core.plan import RemoveInstance
@@ -175,6 +175,22 @@ def test_a_created_instance_without_a_failure_is_waited_for() -> None:
     seen = world.instances["shop/web.1.1"]
     world.instances[seen.id] = replace(seen, state=EngineState.CREATED)
     assert looked(world).state.live
+
+
+def test_an_instance_that_is_not_whole_yet_says_which_container_waits_for_which() -> None:
+    world = World()
+    wait = ContainerDependency(name="db", condition=ContainerCondition.HEALTHY)
+    db = Container(name="db", image="db")
+    world.deploy(revision("R1", containers=(db,), container_depends_on=(wait,)), count=1)
+    world.step()
+    seen = world.instances["shop/web.1.1"]
+    halves = (
+        ObservedContainer(name="web", state=EngineState.CREATED),
+        ObservedContainer(name="db", state=EngineState.RUNNING, started_at_ms=1),
+    )
+    world.instances[seen.id] = replace(seen, state=EngineState.CREATED, containers=halves)
+    (blocked,) = looked(world).blocked
+    assert blocked.reason == "web.1.1 is not whole yet: web waits for db to become healthy"
 
 
 def test_a_created_instance_that_leaves_is_gone_with_its_failed_start() -> None:

@@ -249,7 +249,8 @@ class Observer:
         try:
             async with asyncio.timeout(LAST_WORDS_TIMEOUT_S):
                 async for line in self._engine.logs(instance_id, tail=LAST_WORDS_LINES):
-                    lines.append(line.text[:400])
+                    text = line.text[:400]
+                    lines.append(f"{line.container}: {text}" if line.container else text)
         except (PortwayError, TimeoutError) as error:
             log.info("last_words_unreadable", instance=instance_id, error=str(error))
         return "\n".join(lines[-LAST_WORDS_LINES:])

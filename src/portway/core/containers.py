@@ -149,6 +149,17 @@ def _holds(dependency: ContainerDependency, other: ObservedContainer | None) -> 
             return other.state is EngineState.RUNNING and other.health == "healthy"
 
 
+def waiting_for(app: App, containers: Iterable[ObservedContainer]) -> str:
+    """What keeps a container of the instance from being started, as a clause; "" when nothing does."""
+    seen = {one.name: one for one in containers}
+    for member in members(app):
+        began = seen.get(member.name)
+        wanted = unmet(member.depends_on, seen)
+        if wanted is not None and (began is None or began.state is EngineState.CREATED):
+            return f"{member.name} waits for {wanted.name} to {_WANTED[wanted.condition]}"
+    return ""
+
+
 def hopeless(
     dependency: ContainerDependency,
     other: ObservedContainer | None,

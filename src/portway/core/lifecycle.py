@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portway.core.app import Restart
+from portway.core.containers import waiting_for
 from portway.core.draft import Draft
 from portway.core.health import HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
@@ -40,6 +41,8 @@ def _note(draft: Draft, record: InstanceRecord, seen: ObservedInstance | None) -
         _note_running(draft, record)
     elif record.id in draft.observed.start_failures:
         _note_start_failure(draft, record, draft.observed.start_failures[record.id])
+    elif record.phase < Phase.DRAINING:
+        _note_waiting(draft, record, seen)
 
 
 def _note_absent(draft: Draft, record: InstanceRecord) -> None:
@@ -70,6 +73,14 @@ def _note_start_failure(draft: Draft, record: InstanceRecord, failure: StartFail
             draft.wake_at(failure.retry_at_ms)
     else:
         draft.advance(record, Phase.GONE, reason=failure.reason, failed=True)
+
+
+def _note_waiting(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> None:
+    """Say which of its containers waits for which; the next start goes on from there."""
+    revision = draft.state.revisions.get(record.identity.revision)
+    why = waiting_for(revision.app, seen.containers) if revision and seen.containers else ""
+    if why:
+        draft.block(f"{_short(record)} is not whole yet: {why}")
 
 
 def _note_exit(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> None:

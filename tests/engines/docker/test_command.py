@@ -390,3 +390,65 @@ def test_the_image_that_was_pinned_runs_not_what_its_tag_means_now():
     app = App(id="httpd/web", image="httpd:latest", image_id="sha256:abc")
     spec = container_spec(request(app), SETTINGS)
     assert spec.body["Image"] == "sha256:abc"
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        (
+            {"resources": Resources(memory_bytes=64 * 2**20, swap_bytes=0, swappiness=10)},
+            {"Memory": 64 * 2**20, "MemorySwap": 64 * 2**20, "MemorySwappiness": 10},
+        ),
+        (
+            {"container": ContainerOptions(dns=("10.0.0.2",), dns_search=("example.com",))},
+            {"Dns": ["10.0.0.2"], "DnsSearch": ["example.com"]},
+        ),
+        (
+            {"container": ContainerOptions(log_driver="syslog", log_options={"tag": "x"})},
+            {"LogConfig": {"Type": "syslog", "Config": {"tag": "x"}}},
+        ),
+        (
+            {"container": ContainerOptions(log_driver="json-file", log_options={"max-size": "1m"})},
+            {"LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "3"}}},
+        ),
+        (
+            {
+                "volumes": (
+                    Volume(
+                        kind=VolumeKind.TMPFS,
+                        source="",
+                        target="/run",
+                        size_bytes=1024,
+                        options=("noexec",),
+                        read_only=True,
+                    ),
+                )
+            },
+            {"Tmpfs": {"/run": "size=1024,noexec,ro"}},
+        ),
+    ],
+    ids=["swap", "names", "another log driver", "json-file as asked", "tmpfs"],
+)
+def test_what_a_task_definition_can_ask_for_is_asked_of_docker(
+    fields: dict[str, object], asked: dict[str, object]
+) -> None:
+    app = App(id="httpd/web", image="httpd:2", **fields)  # type: ignore[arg-type]
+    assert host_config(app) == asked
+
+
+def test_a_volume_may_name_its_driver() -> None:
+    volume = Volume(
+        kind=VolumeKind.NAMED,
+        source="data",
+        target="/data",
+        driver="nfs",
+        driver_options={"share": "x:/y"},
+    )
+    (mount,) = host_config(App(id="httpd/web", image="httpd:2", volumes=(volume,)))["Mounts"]  # type: ignore[misc]
+    driver = mount["VolumeOptions"]["DriverConfig"]
+    assert driver == {"Name": "nfs", "Options": {"share": "x:/y"}}
+
+
+def test_its_standard_input_stays_open_where_it_is_asked_for() -> None:
+    app = App(id="httpd/web", image="httpd:2", container=ContainerOptions(interactive=True))
+    assert container_spec(request(app), SETTINGS).body["OpenStdin"] is True
