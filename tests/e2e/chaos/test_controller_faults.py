@@ -134,24 +134,22 @@ def test_what_runs_is_served_while_there_is_no_controller(site: Site):
 def test_a_clock_that_jumps_by_an_hour_changes_nothing_that_runs(site: Site):
     """C7: from one server to the next; within its life a server goes by a clock that cannot be set."""
     site.deploy("v0")
-    jumps = length((-3600,), (3600, -3600))
+    kill(site.machine.server_pid())
+    jumps = length((-3600,), (3600, -3600, 0))
     with Prober(site.url, rate_per_s=50) as prober:
         for nth, skew_s in enumerate(jumps):
             before = site.pids()
-            kill(site.machine.server_pid())
             words = [sys.executable, str(SKEWED), str(skew_s)]
             skewed = subprocess.Popen(words, env=site.machine.environment())
-            until(lambda: _answers(site) and at_rest(site), why="the next one has taken over")
+            until(lambda: _answers(site) and at_rest(site), deadline_s=120)
             assert set(site.pids()) == set(before), "nothing is started again"
             site.deploy(f"v{nth + 1}")
+            assert len(site.pids()) == len(site.instances()) == 2
             kill(skewed.pid)
             skewed.wait()
-            site.machine.start_server()
-        site.deploy("last")
-    report(f"C7: {2 * len(jumps)} jumps by an hour: {prober.result}")
+    report(f"C7: {len(jumps)} jumps by an hour or two: {prober.result}")
     assert prober.result.failures == []
-    assert get(site.url) == "last"
-    assert len(site.pids()) == len(site.instances()) == 2
+    assert get(site.url) == f"v{len(jumps)}"
 
 
 @pytest.mark.parametrize("who", length(["workers"], ["master", "workers"]))
