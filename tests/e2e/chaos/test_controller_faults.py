@@ -98,8 +98,11 @@ def _is_clean(stack: Stack) -> bool:
     """Two instances, as many things that run, as many leases: nothing doubled, orphaned or lost."""
     if not at_rest(stack):
         return False
-    leased = stack.ask("GET", "/server")["host_ports_leased"]
-    return len(stack.instances()) == len(stack.everything()) == leased == 2
+    try:
+        leased = stack.ask("GET", "/server")["host_ports_leased"]
+        return len(stack.instances()) == len(stack.everything()) == leased == 2
+    except PortwayError:
+        return False  # it is killed while it answers
 
 
 def _whole(stack: Stack, before: str, after: str) -> str:
