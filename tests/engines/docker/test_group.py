@@ -133,9 +133,9 @@ def test_each_has_its_own_image_command_variables_and_a_note_on_all() -> None:
     assert made["app"].body["Env"] == ["FIRST=1"]
     notes = notes_of(made["side"].labels)
     assert notes == notes_of(made["app"].labels)
-    assert [(n.name, n.essential, n.own, n.publishes) for n in notes] == [
-        ("app", True, True, True),
-        ("side", False, False, True),
+    assert [(n.name, n.essential, n.own, n.ports) for n in notes] == [
+        ("app", True, True, (80, 80)),
+        ("side", False, False, (81,)),
     ]
     assert made["side"].labels["portway.instance"] == "shop/web.1.7"
     assert made["side"].labels["portway.container"] == "side"

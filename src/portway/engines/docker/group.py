@@ -45,7 +45,7 @@ _SHARED = (NetworkMode.STACK, NetworkMode.OWN)
 class Note:
     """What must be known of a container to end it, or to tell what its end means. Higher layers end first.
 
-    `own`: it is the one that the App's own fields describe.
+    `own`: it is the one that the App's own fields describe. `ports`: its leased container_ports.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Note:
     layer: int
     signal: str
     grace_s: float
-    publishes: bool = False
+    ports: tuple[int, ...] = ()
     own: bool = False
 
 
@@ -97,7 +97,7 @@ def _notes(app: App, leases: Sequence[Lease]) -> tuple[Note, ...]:
                     layer=nth,
                     signal=member.app.stop_signal,
                     grace_s=member.app.stop_grace_s,
-                    publishes=bool(_leases_of(app, member, leases)),
+                    ports=tuple(x.container_port for x in _leases_of(app, member, leases)),
                     own=member.app is app,
                 )
             )

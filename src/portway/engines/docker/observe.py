@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -99,9 +98,13 @@ def observed(seen: Sequence[Seen], *, home_id: str, node_address: str) -> Observ
     identity = identity_of(summary)
     notes = notes_in(summary)
     found = {one.member: one for one in seen}
-    where = _Where(stack_network=network_name(home_id, identity.app_id.rpartition("/")[0]))
+    where = _Where(
+        stack_network=network_name(home_id, identity.app_id.rpartition("/")[0]),
+        identity=identity,
+        sandbox=found.get(SANDBOX),
+    )
     if not notes:
-        only = _container(seen[0], where, Note(name=seen[0].member, essential=True, **_ALONE))
+        only = _container(seen[0], where, _alone(seen[0].member, identity))
         containers, whole = (only,), together((only,))
     else:
         every = [_member(note, found, where) for note in notes]
@@ -116,7 +119,7 @@ def observed(seen: Sequence[Seen], *, home_id: str, node_address: str) -> Observ
         reaches_container=reaches,
         exit_code=ended.exit_code if ended else None,
         oom_killed=ended.oom_killed if ended else any(c.oom_killed for c in containers),
-        error=next((c.error for c in ([ended] if ended else containers) if c and c.error), ""),
+        error=ended.error if ended else "" if notes else containers[0].error,
         started_at_ms=min((c.started_at_ms for c in containers if c.started_at_ms), default=None),
         engine_health=whole.health,
         details=_details(_shown(notes, found), running=runs),
@@ -125,7 +128,9 @@ def observed(seen: Sequence[Seen], *, home_id: str, node_address: str) -> Observ
     )
 
 
-_ALONE: dict[str, Any] = {"layer": 0, "signal": "", "grace_s": 0.0}
+def _alone(name: str, identity: InstanceIdentity) -> Note:
+    ports = tuple(lease.container_port for lease in identity.leases)
+    return Note(name=name, essential=True, layer=0, signal="", grace_s=0, ports=ports)
 
 
 def notes_in(summary: ContainerSummary) -> tuple[Note, ...]:
@@ -158,17 +163,41 @@ def as_observed(note: Note, container: Container) -> ObservedContainer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Where:
-    """The network that an instance's own address is in."""
+    """The network that an instance is in. `sandbox` holds the address where its containers share one."""
 
     stack_network: str
+    identity: InstanceIdentity
+    sandbox: Seen | None = None
 
     def address(self, summary: ContainerSummary) -> str:
-        """The container's own address; "" when it has none."""
-        mode = summary.host_config.network_mode if summary.host_config else ""
-        name = BRIDGE if mode in (BRIDGE, "default") else self.stack_network
-        networks = (summary.network_settings.networks if summary.network_settings else None) or {}
+        """The address that the container answers at; "" when it has none."""
+        source = self.sandbox.summary if self.sandbox else summary
+        name = BRIDGE if _mode(source) in (BRIDGE, "default") else self.stack_network
+        networks = (source.network_settings.networks if source.network_settings else None) or {}
         endpoint = networks.get(name)
         return endpoint.ip_address if endpoint else ""
+
+    def bindings(self, summary: ContainerSummary, note: Note) -> tuple[PortBinding, ...]:
+        """The container's host ports as they are bound. On the node's own network they are what was leased."""
+        if _mode(summary) == "host":
+            leased = [one for one in self.identity.leases if one.container_port in note.ports]
+            return tuple(
+                PortBinding(
+                    container_port=lease.container_port,
+                    host_port=lease.host_port,
+                    protocol=lease.protocol,
+                    address=lease.address,
+                )
+                for lease in leased
+            )
+        if self.sandbox is None:
+            return _bindings(summary)
+        shared = _bindings(self.sandbox.summary)
+        return tuple(one for one in shared if one.container_port in note.ports)
+
+
+def _mode(summary: ContainerSummary) -> str:
+    return summary.host_config.network_mode if summary.host_config else ""
 
 
 def _container(seen: Seen, where: _Where, note: Note) -> ObservedContainer:
@@ -186,7 +215,7 @@ def _container(seen: Seen, where: _Where, note: Note) -> ObservedContainer:
         image=seen.summary.image,
         image_id=seen.summary.image_id,
         address=where.address(seen.summary) if running else "",
-        bindings=_bindings(seen.summary) if running else (),
+        bindings=where.bindings(seen.summary, note) if running else (),
     )
 
 
@@ -222,7 +251,7 @@ def _bindings(summary: ContainerSummary) -> tuple[PortBinding, ...]:
 def _shown(notes: Sequence[Note], found: Mapping[str, Seen]) -> Seen:
     """The container that details are shown of: the first that publishes, else the first essential one."""
     for wanted in (
-        [n.name for n in notes if n.publishes],
+        [n.name for n in notes if n.ports],
         [n.name for n in notes if n.essential and n.name != SANDBOX],
         list(found),
     ):
@@ -241,12 +270,12 @@ def _endpoint(
     node_address: str,
 ) -> tuple[str, bool]:
     """Where the instance answers, and whether by its container_ports."""
-    mode = next(iter(found.values())).summary.host_config
-    if mode is not None and mode.network_mode == "host":
+    summary = next(iter(found.values())).summary
+    if _mode(summary) == "host":
         return node_address, False
-    if SANDBOX in found:
-        return where.address(found[SANDBOX].summary), True
-    publishing = [c for c in containers if any(n.publishes and n.name == c.name for n in notes)]
+    if where.sandbox is not None:
+        return where.address(summary), True
+    publishing = [c for c in containers if any(n.ports and n.name == c.name for n in notes)]
     if len(publishing) > 1:
         return node_address, False  # each has an address of its own; the node's is one for all
     return (publishing or containers)[0].address, True
