@@ -85,6 +85,7 @@ def test_one_app_that_cannot_be_routed_holds_up_none_of_the_others(processes: Ma
     assert rounds.failures == []
     assert {get(street.url(n)) for n in street.numbers} == {"v1"}
     until(lambda: get(street.url(number)) == "v1", why="its listener is free again")
+    street.delete()
 
 
 class Street:
@@ -106,6 +107,10 @@ class Street:
         began_s = time.monotonic()
         self._machine.ok("deploy", "-a", "good", timeout_s=length(120, 900))
         report(f"B3: {len(self.numbers)} apps deployed in {time.monotonic() - began_s:.1f} s")
+
+    def delete(self) -> None:
+        """As long as that takes; the machine's own end is more impatient."""
+        self._machine.ok("apps", "delete", "-a", "good", "--yes", timeout_s=length(120, 900))
 
     def bad_one(self, number: int) -> None:
         self._write("v1", {"bad": number})
