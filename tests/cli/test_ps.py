@@ -69,3 +69,14 @@ def test_an_instance_is_stopped_by_its_name(run: Run, fake: FakeServer) -> None:
 def test_the_stack_may_stand_before_the_subcommand(run: Run, fake: FakeServer) -> None:
     fake.on("POST /stacks/httpd/instances/web.1/stop", views.instance(1, phase="draining"))
     assert run("ps", "-a", "httpd", "stop", "web.1").code == 0
+
+
+def test_the_containers_of_an_instance_stand_below_it(run: Run, fake: FakeServer) -> None:
+    side = {
+        "name": "side", "container": "abc", "image": "side:1", "state": "exited", "essential": False, "exit_code": 3,
+        "health": "", "started_at_ms": views.NOW_MS - 180_000,
+    }  # fmt: skip
+    fake.on("GET /instances", [views.instance(1, containers=[side])])
+    rows = run("ps", "-a", "httpd").out.splitlines()
+    assert rows[1].split()[0] == "web.1.7"
+    assert rows[2].split() == ["web.1.7/side", "exited", "(3)", "3", "minutes", "ago", "side:1"]

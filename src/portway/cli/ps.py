@@ -13,7 +13,7 @@ from portway.cli.stacks import inferred_stack, named_stack
 from portway.cli.steps import app_remark
 from portway.cli.tables import coloured, shortened, table
 from portway.cli.times import ago
-from portway.controller.views import InstanceView, PortView, StackView
+from portway.controller.views import ContainerView, InstanceView, PortView, StackView
 from portway.core.errors import RequestError
 
 _HEADINGS = ("ID", "APP", "RELEASE", "HEALTH", "PHASE", "PORTS", "STARTED", "COMMAND")
@@ -65,10 +65,9 @@ def instance_lines(instances: Sequence[InstanceView], stack: str, *, now_ms: int
     """The table of instances, then a sentence for each that is not well; `stack` "" adds the STACK column."""
     if not instances:
         return [f"{stack} has no instances." if stack else "There are no instances."]
-    rows = [_row(instance, now_ms) for instance in instances]
+    rows = [(one.stack, *row) for one in instances for row in _rows(one, now_ms)]
     if stack:
-        return table(_HEADINGS, rows) + _remarks(instances)
-    rows = [(one.stack, *row) for one, row in zip(instances, rows, strict=True)]
+        return table(_HEADINGS, [row[1:] for row in rows]) + _remarks(instances)
     return table(("STACK", *_HEADINGS), rows) + _remarks(instances)
 
 
@@ -93,6 +92,28 @@ def _app_remarks(client: Client, stack: str, now_ms: int) -> list[str]:
         if (text := app_remark(app, now_ms=now_ms))
     ]
     return ["", *remarks] if remarks else []
+
+
+def _rows(instance: InstanceView, now_ms: int) -> list[tuple[str, ...]]:
+    """The instance, and below it each of its containers where it has several."""
+    return [
+        _row(instance, now_ms),
+        *(_container_row(instance.id, one, now_ms) for one in instance.containers),
+    ]
+
+
+def _container_row(instance_id: str, one: ContainerView, now_ms: int) -> tuple[str, ...]:
+    state = one.state if one.exit_code is None else f"{one.state} ({one.exit_code})"
+    return (
+        f"{instance_id}/{one.name}",
+        "",
+        "",
+        coloured(one.health),
+        coloured(state),
+        "",
+        ago(one.started_at_ms, now_ms=now_ms) if one.started_at_ms else "not yet",
+        shortened(one.image, _COMMAND_WIDTH),
+    )
 
 
 def _row(instance: InstanceView, now_ms: int) -> tuple[str, ...]:

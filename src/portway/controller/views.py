@@ -121,6 +121,20 @@ class PortView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerView:
+    """One of several containers of an instance, as the engine says it is. `health` is that of its own check."""
+
+    name: str
+    container: str
+    image: str
+    state: str
+    essential: bool
+    health: str = ""
+    exit_code: int | None = None
+    started_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceView:
     """One instance. `id` is unique in its stack: "web.1.7" is App web, slot 1, serial 7."""
 
@@ -140,6 +154,7 @@ class InstanceView:
     reason: str = ""
     unchecked: str = ""  # why its checks cannot be made now; then the verdict before stands
     details: Mapping[str, str] = field(default_factory=dict)
+    containers: tuple[ContainerView, ...] = ()  # where it has several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
