@@ -175,8 +175,10 @@ def test_a_failing_instance_gets_no_traffic_unless_all_fail() -> None:
     one, two = record(1), record(2, slot=2)
     both = state(one, two)
     assert kept_out_ids(both, observed(one, two, failing=(1,))) == {one.id}
-    assert behind(project_routes(both, observed(one, two, failing=(1,)))) == {
-        80: [("shop/web.2.2", 8080)]
+    (route,) = project_routes(both, observed(one, two, failing=(1,)))
+    assert {e.instance_id: e.state for e in route.endpoints} == {
+        one.id: EndpointState.DRAINING,  # what it has been asked it may answer
+        two.id: EndpointState.READY,
     }
     assert kept_out_ids(both, observed(one, two, failing=(1, 2))) == frozenset()
 

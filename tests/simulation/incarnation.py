@@ -362,8 +362,9 @@ class Incarnation:
 
     def _judge_routes(self, state: AppState, routes: Sequence[Route], picture: Picture) -> None:
         try:
-            steps.a_canary_gets_its_share(state, routes)
-            steps.a_blue_green_switches_at_once(state, routes)
+            out = picture.failing | picture.unready
+            steps.a_canary_gets_its_share(state, routes, out=out)
+            steps.a_blue_green_switches_at_once(state, routes, out=out)
             steps.who_is_not_ready_gets_no_traffic(
                 state, routes, failing=picture.failing, unready=picture.unready
             )

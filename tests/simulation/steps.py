@@ -124,14 +124,16 @@ def no_step_starts_more_than_its_own(
 
 
 @invariant
-def a_canary_gets_its_share(state: AppState, routes: Iterable[Route]) -> None:
+def a_canary_gets_its_share(
+    state: AppState, routes: Iterable[Route], *, out: Collection[str]
+) -> None:
     """Of the traffic: so many new ones, and the old ones for all the rest."""
     share, deployment = _share(state), state.deployment
     if share is None or deployment is None:
         return
     whole = max(state.count, deployment.from_count or 0)
     for route in routes:
-        new, old, resting = _sides(state, deployment, route)
+        new, old, resting = _sides(state, deployment, route, out)
         assert len(new) <= share, f"{new} get traffic, and the share is {share} of {state.count}"
         left = max(1, state.count - len(new))
         assert len(old) >= min(left, len(old) + len(resting)), f"only {old} serve beside {new}"
@@ -140,13 +142,15 @@ def a_canary_gets_its_share(state: AppState, routes: Iterable[Route]) -> None:
 
 
 @invariant
-def a_blue_green_switches_at_once(state: AppState, routes: Iterable[Route]) -> None:
+def a_blue_green_switches_at_once(
+    state: AppState, routes: Iterable[Route], *, out: Collection[str]
+) -> None:
     """New ones get nothing before the switch, and the old ones nothing after it while the new are whole."""
     deployment = by_steps(state, StrategyKind.BLUE_GREEN)
     if deployment is None:
         return
     for route in routes:
-        new, old, resting = _sides(state, deployment, route)
+        new, old, resting = _sides(state, deployment, route, out)
         if deployment.step == 0:
             assert not new or not (old or resting), f"{new} get traffic before the switch"
         else:
@@ -154,7 +158,7 @@ def a_blue_green_switches_at_once(state: AppState, routes: Iterable[Route]) -> N
 
 
 def _sides(
-    state: AppState, deployment: Deployment, route: Route
+    state: AppState, deployment: Deployment, route: Route, out: Collection[str]
 ) -> tuple[list[str], list[str], list[str]]:
     """(new ones with traffic, old ones with traffic, old ones that are well and have none) of a listener."""
     settled = {r.id: r.identity.revision for r in state.live if r.phase is Phase.READY}
@@ -163,12 +167,13 @@ def _sides(
     resting: list[str] = []
     for endpoint in route.endpoints:
         revision = settled.get(endpoint.instance_id)
-        if revision is None:
+        ready = endpoint.state is EndpointState.READY
+        if revision is None or (endpoint.instance_id in out and not ready):
             continue
         if revision == deployment.to_revision:
-            side = new if endpoint.state is EndpointState.READY else []
+            side = new if ready else []
         else:
-            side = old if endpoint.state is EndpointState.READY else resting
+            side = old if ready else resting
         side.append(endpoint.instance_id)
     return new, old, resting
 

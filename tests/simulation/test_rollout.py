@@ -191,6 +191,7 @@ class History:
         world.save(plan)
         running = {i for i, one in world.instances.items() if one.state.value == "running"}
         failing = {i for i, h in world.health.items() if h.status is HealthStatus.FAILING}
+        out = failing | {i for i, h in world.readiness.items() if h.status is HealthStatus.FAILING}
         steps.a_pause_moves_nothing(before, plan.state, sound=running - failing, failing=failing)
         steps.no_step_starts_more_than_its_own(before, plan.state, failing=failing)
         since_ms = before.deployment.baking_since_ms if before.deployment else None
@@ -200,8 +201,8 @@ class History:
         steps.an_ended_deployment_goes_back(before, plan.state)
         for action in plan.actions:
             if isinstance(action, ApplyRoutes):
-                steps.a_canary_gets_its_share(plan.state, action.routes)
-                steps.a_blue_green_switches_at_once(plan.state, action.routes)
+                steps.a_canary_gets_its_share(plan.state, action.routes, out=out)
+                steps.a_blue_green_switches_at_once(plan.state, action.routes, out=out)
             if dice.random() < 0.7:
                 world.perform(action)
                 if isinstance(action, StartInstance) and dice.random() < 0.1:

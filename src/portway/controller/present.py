@@ -421,14 +421,15 @@ def _served(world: World, app_id: str, key: RouteKey) -> dict[str, ServedEndpoin
 
 
 def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint | None) -> str:
-    if served is not None:
-        waits = served.state is EndpointState.DRAINING and record.phase is Phase.READY
-        return "standby" if waits else served.state.value
+    if served is not None and (served.state is EndpointState.READY or record.phase > Phase.READY):
+        return served.state.value
     if record.phase < Phase.READY:
         return "starting"
     if is_ill(world, record):
         return "unhealthy"
-    return "not ready" if _is_unready(world, record) else "not routed"
+    if _is_unready(world, record):
+        return "not ready"
+    return "not routed" if served is None else "standby"
 
 
 def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:

@@ -329,7 +329,9 @@ def _ready(facts: AppFacts, shown: InstanceFacts) -> Hop:
 
 def _serves(listener: ListenerFacts, record: InstanceRecord) -> bool:
     served = listener.served
-    return served is not None and any(e.instance_id == record.id for e in served.endpoints)
+    return served is not None and any(
+        e.instance_id == record.id and e.state == "ready" for e in served.endpoints
+    )
 
 
 def _health(facts: AppFacts, shown: InstanceFacts) -> Iterable[Hop]:

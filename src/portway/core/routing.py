@@ -144,10 +144,12 @@ def _candidates(state: AppState, observed: Observed) -> list[_Candidate]:
     """Whoever may be behind a listener, by slot; the same for all of the App's listeners."""
     instances = observed.instances or {}
     kept_out = kept_out_ids(state, observed)
-    usable = [r for r in state.live if r.id in instances and r.id not in kept_out]
-    usable.sort(key=lambda r: (r.identity.slot, r.identity.serial))
-    standby = standby_ids(state, usable)
-    return [(r, instances[r.id], r.id in standby) for r in usable]
+    running = [r for r in state.live if r.id in instances]
+    running.sort(key=lambda r: (r.identity.slot, r.identity.serial))
+    usable = [r for r in running if r.id not in kept_out]
+    # Whoever fails gets nothing new, but may answer what it has been asked.
+    standby = standby_ids(state, usable) | kept_out
+    return [(r, instances[r.id], r.id in standby) for r in running]
 
 
 def _endpoints(
