@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portway.core.ports import Holder, PortPool, PortRange, PortRequest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portway.core.ports import Holder, PortPool, PortRange, PortRefusal, PortRequest
 from tests.core.pools import TCP, UDP, leased, numbers, refusal, wants
 
 LINUX = PortRange(first=32768, last=60999)
@@ -118,3 +121,41 @@ def test_one_that_cools_down_is_passed_over_until_then() -> None:
     made.free(both[:1], now_ms=0)
     assert "unavailable" in refusal(made.propose("local", [any_port()], now_ms=4999))
     assert numbers(made.propose("local", [any_port()], now_ms=5000)) == [50000]
+
+
+asked = st.lists(
+    st.builds(
+        PortRequest,
+        port_name=st.sampled_from(["a", "b", "c"]),
+        protocol=st.sampled_from([TCP, UDP]),
+        container_port=st.just(80),
+        host_port=st.none() | st.integers(31000, 31009),
+        ephemeral=st.booleans(),
+        address=st.just("0.0.0.0"),
+    )
+    | st.builds(any_port, protocol=st.just(TCP)),
+    max_size=3,
+)
+
+
+@given(
+    rounds=st.lists(st.tuples(asked, st.integers(0, 3), st.integers(0, 5)), max_size=20),
+    runs=st.lists(st.integers(0, 3), max_size=20),
+)
+def test_no_port_is_ever_leased_twice_though_both_ranges_overlap(
+    rounds: list[tuple[list[PortRequest], int, int]], runs: list[int]
+) -> None:
+    made = pool(PortRange(first=31005, last=31014))
+    for nth, (requests, run, forget) in enumerate(rounds):
+        length = runs[nth] if nth < len(runs) else run
+        answer = made.propose("local", [*requests, *row(length)], now_ms=0)
+        if not isinstance(answer, PortRefusal):
+            contiguous = [lease.host_port for lease in answer[len(requests) :]]
+            assert contiguous == list(
+                range(contiguous[0], contiguous[0] + length) if length else []
+            )
+            made.take(answer, f"s/web.1.{nth}")
+        held = [(lease.protocol, lease.host_port) for lease, _ in made.leases()]
+        assert len(held) == len(set(held))
+        for lease, owner in made.leases()[:forget]:
+            made.free([lease], now_ms=0, owner=owner)

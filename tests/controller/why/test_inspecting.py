@@ -7,10 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from portway.controller.why.inspecting import STREAM_PORTS, checked_lease, expected, inspect
+from portway.controller.why.inspecting import STREAM_PORTS, checked_lease, expected, inspect, way_to
 from portway.core.app import App, CheckKind, HealthCheck, ListenerProtocol, ListenerSpec, PortSpec
 from portway.core.facts import Reached
-from portway.core.instance import EngineState, InstanceIdentity, InstanceRecord, ObservedInstance
+from portway.core.instance import (
+    EngineState,
+    InstanceIdentity,
+    InstanceRecord,
+    ObservedContainer,
+    ObservedInstance,
+    PortBinding,
+)
 from portway.core.ports import Lease
 from portway.core.state import AppState, Revision
 from tests.controller.why.test_listening import listening_process
@@ -119,3 +126,24 @@ def test_what_an_instance_is_expected_to_speak(
 def test_databases_are_not_asked_for_a_page():
     assert {5432, 3306, 6379, 27017} <= STREAM_PORTS
     assert not STREAM_PORTS & {80, 443, 3000, 8000, 8080}
+
+
+def test_of_several_containers_with_addresses_of_their_own_the_one_looked_into_is_asked() -> None:
+    _, record = made(APP, 31001, 31002)
+    bound = PortBinding(container_port=80, host_port=31001)
+    containers = tuple(
+        ObservedContainer(
+            name=name,
+            state=EngineState.RUNNING,
+            container_id=name * 8,
+            address=address,
+            bindings=binds,
+        )
+        for name, address, binds in (("ab", "172.17.0.2", (bound,)), ("cd", "172.17.0.3", ()))
+    )
+    looked = replace(seen(record, 1), containers=containers, details={"container": "abab"})
+    first, second = record.identity.leases
+    assert way_to(looked, first) == ("172.17.0.2", 80, True)
+    assert way_to(looked, second) == ("127.0.0.1", 31002, False)
+    assert way_to(replace(looked, details={}), first) == ("127.0.0.1", 31001, False)
+    assert way_to(replace(looked, reaches_container=True), second) == ("127.0.0.1", 81, True)

@@ -35,24 +35,39 @@ async def inspect(
         return None
     if seen.state is not EngineState.RUNNING or not process_of(seen.details):
         return None
-    number = lease.container_port if seen.reaches_container else lease.host_port
+    address, number, is_container = way_to(seen, lease)
     expects = expected(revision.app, lease)
     path = revision.app.health.path if expects else "/"
     listeners = await asyncio.to_thread(look_inside, seen.details)
-    answer = await ask(seen.address, number, expects=expects, path=path, timeout_s=timeout_s)
+    answer = await ask(address, number, expects=expects, path=path, timeout_s=timeout_s)
     return Inside(
         name=revision.app.name,
-        address=seen.address,
+        address=address,
         port_number=number,
-        is_container=seen.reaches_container,
+        is_container=is_container,
         host_ports=tuple(one.host_port for one in record.identity.leases),
         listeners=listeners,
         answer=answer,
         is_frozen=await asyncio.to_thread(is_frozen, seen.details),
-        rule=await _dropping_rule(seen.address, number, answer),
+        rule=await _dropping_rule(address, number, answer),
         expects=expects,
         label_number=_label_number(revision.app, lease),
     )
+
+
+def way_to(seen: ObservedInstance, lease: Lease) -> tuple[str, int, bool]:
+    """Address and number to look at, and whether they are a container's own.
+
+    Where several containers have an address each, it is that of the one that is looked into.
+    """
+    looked_into = seen.details.get("container", "-")
+    for one in seen.containers:
+        binds = any(bound.host_port == lease.host_port for bound in one.bindings)
+        if binds and one.address and one.container_id.startswith(looked_into):
+            return one.address, lease.container_port, True
+    if seen.reaches_container:
+        return seen.address, lease.container_port, True
+    return seen.address, lease.host_port, False
 
 
 def _label_number(app: App, lease: Lease) -> int:
