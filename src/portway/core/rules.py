@@ -5,8 +5,11 @@ A Route with a `default` action has rules, tried in order, and pools; one withou
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 
 from msgspec import Struct
 
@@ -26,11 +29,11 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """True when any of `values` fits. `*` is any number of characters, `?` exactly one.
+    """True when any of `values` fits. `*` is any number of characters, `?` exactly one; after a backslash they are themselves.
 
-    HOST and HEADER ignore case, PATH and QUERY keep it (RFC 9110; ALB guide, "Rule condition types").
-    `name`: the header of HEADER. QUERY values are (key, value), key "" = any key. METHOD values are exact, SOURCE CIDRs.
-    `is_regex`: values are regular expressions instead.
+    HOST, HEADER and QUERY ignore case, PATH and METHOD keep it (ALB guide, "Rule condition types").
+    `name`: the header of HEADER. QUERY has `pairs` of (key, value), key "" = any key. METHOD values are exact, SOURCE CIDRs.
+    `is_regex`: values are regular expressions instead, to be found anywhere.
     """
 
     part: Part
@@ -133,3 +136,79 @@ class RuledListener:
     tls_policy: str = ""
     answer_without_endpoints: int = 503
     headers_out: tuple[tuple[str, str], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What rules look at. `host` without its port, `path` and `query` as sent; `query` None = there is no `?`."""
+
+    source: str
+    method: str = "GET"
+    host: str = ""
+    path: str = "/"
+    query: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def choose(rules: Sequence[Rule], default: Action, request: Request) -> Action:
+    """The action of the first rule whose conditions are all true, else `default`."""
+    for rule in rules:
+        if all(matches(condition, request) for condition in rule.conditions):
+            return rule.action
+    return default
+
+
+def matches(condition: Condition, request: Request) -> bool:
+    """Whether any value of the condition fits the request."""
+    match condition.part:
+        case Part.HOST:
+            return _any_fits(condition, [request.host])
+        case Part.PATH:
+            return _any_fits(condition, [request.path])
+        case Part.HEADER:
+            name = condition.name.lower()
+            return _any_fits(condition, [v for n, v in request.headers if n.lower() == name])
+        case Part.METHOD:
+            return request.method in condition.values
+        case Part.QUERY:
+            return any(_has_pair(key, value, request.query) for key, value in condition.pairs)
+        case Part.SOURCE:
+            source = ip_address(request.source)
+            return any(source in ip_network(cidr, strict=False) for cidr in condition.values)
+
+
+def wildcards(text: str) -> tuple[str, ...]:
+    """The characters of a pattern: `*` and `?` alone are wildcards, everything else starts with a backslash."""
+    return tuple(
+        piece if piece in ("*", "?") else "\\" + piece[-1]
+        for piece in re.findall(r"\\[*?\\]|.", text, re.DOTALL)
+    )
+
+
+def _any_fits(condition: Condition, texts: Iterable[str]) -> bool:
+    flags = re.NOFLAG if condition.part is Part.PATH else re.IGNORECASE
+    if condition.is_regex:
+        found = [re.compile(value, flags | re.ASCII).search for value in condition.values]
+    else:
+        found = [
+            re.compile(_expression(value), flags | re.ASCII | re.DOTALL).fullmatch
+            for value in condition.values
+        ]
+    return any(find(text) for text in texts for find in found)
+
+
+def _has_pair(key: str, value: str, query: str | None) -> bool:
+    for piece in [] if query is None else query.split("&"):
+        its_key, _, its_value = piece.partition("=")
+        if (not key or _fits(key, its_key)) and _fits(value, its_value):
+            return True
+    return False
+
+
+def _fits(pattern: str, text: str) -> bool:
+    return bool(re.fullmatch(_expression(pattern), text, re.IGNORECASE | re.ASCII | re.DOTALL))
+
+
+def _expression(pattern: str) -> str:
+    known = {"*": ".*", "?": "."}
+    return "".join(known.get(piece) or re.escape(piece[1]) for piece in wildcards(pattern))
