@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portway.core.app import App, PortSpec, Rollout
+from portway.core.app import App, NetworkMode, PortSpec, Rollout
 from portway.core.capacity import Capacity, capacity, failure_threshold, replaces_in_place
 
 
@@ -102,3 +102,13 @@ def test_with_a_ratio_it_fails_when_more_than_that_share_did(
     count: int, ratio: float, threshold: int
 ) -> None:
     assert failure_threshold(count, ratio) == threshold
+
+
+def test_a_port_on_the_nodes_own_network_is_fixed_too() -> None:
+    own = App(
+        id="s/web",
+        ports=(PortSpec(name="p", container_port=80), PortSpec(name="any", container_port=0)),
+        network_mode=NetworkMode.HOST,
+    )
+    assert own.fixed_host_ports == (80,)
+    assert replaces_in_place(own, count=1, nodes=1)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from portway.core.app import Exposure, NetworkMode, PortSpec
+from portway.core.ports import ANY_ADDRESS, EPHEMERAL
 from portway.core.starting import is_crash_looping, recent_failures
 from portway.core.state import AppState, Failure
-from tests.simulation.world import revision
+from tests.simulation.world import World, revision
 
 NOW_MS = 10_000_000
 
@@ -44,3 +46,32 @@ def test_failures_of_another_revision_do_not_count() -> None:
 
 def test_an_app_that_is_deleted_is_not_crash_looping() -> None:
     assert not is_crash_looping(AppState(app_id="shop/web", target=None), now_ms=NOW_MS)
+
+
+def test_host_ports_are_asked_for_as_the_app_has_its_network_and_its_ports() -> None:
+    world = World()
+    ports = (
+        PortSpec(name="a", container_port=8080),
+        PortSpec(name="b", container_port=0, exposure=Exposure.HOST),
+    )
+    world.deploy(revision("R1", network_mode=NetworkMode.HOST, ports=ports), count=1)
+    world.step()
+    (record,) = world.state.live
+    first, second = record.identity.leases
+    assert (first.host_port, first.container_port, first.fixed) == (8080, 8080, True)
+    assert second.host_port == second.container_port
+    assert {first.address, second.address} == {ANY_ADDRESS}
+
+
+def test_ephemeral_ports_and_runs_are_leased_with_the_others() -> None:
+    world = World()
+    run = [
+        PortSpec(name=f"r{n}", container_port=9000 + n, ephemeral=True, run="r") for n in range(3)
+    ]
+    ports = (PortSpec(name="a", container_port=80, ephemeral=True), *run)
+    world.deploy(revision("R1", ports=ports), count=1)
+    world.step()
+    (record,) = world.state.live
+    first, *row = [lease.host_port for lease in record.identity.leases]
+    assert row == [first + 1, first + 2, first + 3]
+    assert first == EPHEMERAL.first

@@ -44,7 +44,7 @@ def _replaces(state: AppState) -> bool:
 
 
 def _refuse_without_room(app: App) -> None:
-    ports = ", ".join(str(p.host_port) for p in app.ports if p.host_port is not None)
+    ports = ", ".join(str(number) for number in app.fixed_host_ports)
     raise RequestError(
         f"{app.name} cannot be deployed blue-green: its host port {ports} is fixed, "
         "so a second set cannot run beside the first",

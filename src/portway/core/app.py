@@ -469,6 +469,12 @@ class App:
             return spec.container_port
         return spec.host_port
 
+    @property
+    def fixed_host_ports(self) -> tuple[int, ...]:
+        """The host ports asked for by number, in the order of the App's ports."""
+        numbers = (self.fixed_host_port(spec) for spec in self.ports)
+        return tuple(number for number in numbers if number is not None)
+
     def port(self, name: str) -> PortSpec:
         """The port called `name`; KeyError when there is none."""
         for spec in self.ports:

@@ -41,8 +41,7 @@ def two_sets(bounds: Capacity, count: int, old_count: int) -> Capacity:
 
 def replaces_in_place(app: App, *, count: int, nodes: int) -> bool:
     """Whether a successor cannot start beside its predecessor: a fixed host port, taken on every node."""
-    fixed = any(spec.host_port is not None for spec in app.ports)
-    return fixed and count >= nodes
+    return bool(app.fixed_host_ports) and count >= nodes
 
 
 def failure_threshold(count: int, ratio: float | None = None) -> int:

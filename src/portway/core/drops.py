@@ -36,7 +36,7 @@ def _nothing_serves(app: App) -> Iterator[str]:
 
 
 def _fixed_port(app: App, count: int, nodes: int) -> Iterator[str]:
-    ports = ", ".join(str(s.host_port) for s in app.ports if s.host_port is not None)
+    ports = ", ".join(str(number) for number in app.fixed_host_ports)
     yield (
         f"host port {ports} is fixed, so the old instance stops before the new one starts: "
         "expect a gap at every deploy. Publish it through the balancer instead (no `mode: host`, no "

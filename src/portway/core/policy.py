@@ -182,7 +182,8 @@ def _refused_mounts(app: App, ground: Ground) -> Iterator[tuple[str, str, str]]:
 
 def _refused_ports(app: App, policy: Policy) -> Iterator[tuple[str, str, str]]:
     for spec in app.ports:
-        numbers = (*spec.service_ports, *([spec.host_port] if spec.host_port else []))
+        fixed = app.fixed_host_port(spec)
+        numbers = (*spec.service_ports, *([fixed] if fixed else []))
         for number in numbers:
             if not policy.allows_port(number + app.start_shift):
                 yield (
