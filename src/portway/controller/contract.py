@@ -26,7 +26,7 @@ from portway.controller.views import (
     StackView,
     StrategyRequest,
 )
-from portway.core.app import Build
+from portway.core.app import App, Build
 from portway.core.events import Event
 from portway.core.facts import Diagnosis
 from portway.engines.base import ExecRequest, ExecSession, LogLine, Progress
@@ -95,6 +95,35 @@ class Operations(Protocol):
         """Go on with what was paused; else with what holds at a step."""
         ...
 
+    async def put_app(
+        self,
+        stack: str,
+        app: App,
+        *,
+        count: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        description: str = "",
+        note: str = "",
+        manifest: str = "",
+        force: bool = False,
+        supersede: bool = True,
+        within_policy: bool = False,
+    ) -> PromotionView:
+        """Make or change one App of a loose stack (made when new); the others go on as they are.
+
+        What changes nothing an instance could tell replaces none, unless `force`. A running deployment of the App is
+        taken over (409 without `supersede`). `count` None: what it was, else the App's own. An image that is not there
+        is pulled when an instance starts. `description` is the release's, `note` the journal's, `manifest` what the
+        user wrote. 409 where the stack is no loose one, or the App is still being removed.
+        """
+        ...
+
+    async def remove_app(
+        self, stack: str, app: str, *, drain: bool = True, reason: str = ""
+    ) -> PromotionView:
+        """Drain and stop one App of a loose stack, then forget it. `reason` is why its instances leave."""
+        ...
+
     async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView: ...
     async def restart(
         self, stack: str, app: str = "", *, strategy: StrategyRequest | None = None
@@ -103,8 +132,11 @@ class Operations(Protocol):
         ...
 
     async def instances(self, stack: str = "") -> tuple[InstanceView, ...]: ...
-    async def stop_instance(self, stack: str, instance: str) -> InstanceView:
-        """Drain and stop one instance; its slot is filled again. `instance`: "web.1.7", or "web.1" for the newest."""
+    async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> InstanceView:
+        """Drain and stop one instance; its slot is filled again. `instance`: "web.1.7", or "web.1" for the newest.
+
+        `reason`: the caller's words for why; "" = stopped by the user.
+        """
         ...
 
     async def environment(self, stack: str) -> EnvView: ...

@@ -15,7 +15,7 @@ from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
 from portway.controller.telemetry.metrics import Metrics
 from portway.controller.world import World, app_of, link_targets, network_aliases
-from portway.core.app import Container
+from portway.core.app import App, Container
 from portway.core.environment import expand, instance_environment, is_known_at_start
 from portway.core.errors import BalancerError, EngineError, EngineErrorKind
 from portway.core.observed import StartFailure
@@ -29,6 +29,7 @@ RETRY_FIRST_MS = 1000
 RETRY_MAX_MS = 30_000
 APPLY_TIMEOUT_S = 60.0
 APPLY_AGAIN_MS = 2000
+PULL_TIMEOUT_S = 900.0
 CALL_TIMEOUT_S = 120.0  # of any call of the engine, a stop's own grace period apart
 
 
@@ -136,6 +137,9 @@ class Executor:
         try:
             request = self.start_request(action)
             self._check_policy(request)
+            stack = self._world.stacks.get(action.revision.app.stack)
+            if stack is not None and stack.loose:
+                await self._fetch(action.revision.app)
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await self._engine.start(request)
             self._world.start_failures.pop(instance_id, None)
@@ -144,6 +148,31 @@ class Executor:
         except TimeoutError:
             why = f"the engine did not answer within {CALL_TIMEOUT_S:.0f} s"
             self._note_start_failure(instance_id, EngineError(why))
+
+    async def _fetch(self, app: App) -> None:
+        """Pull what was not here when the App was put; an instance whose image cannot be had fails with the reason."""
+        if not self._engine.traits.runs_images:
+            return
+        for image, image_id in _images(app):
+            if image_id:
+                continue
+            try:
+                async with asyncio.timeout(PULL_TIMEOUT_S):
+                    await self._pull(image)
+            except TimeoutError:
+                why = f"pulling the image {image} took more than {PULL_TIMEOUT_S:.0f} s"
+                raise EngineError(
+                    why, retryable=False, kind=EngineErrorKind.IMAGE_MISSING
+                ) from None
+
+    async def _pull(self, image: str) -> None:
+        try:
+            await self._engine.resolve_image(image)
+        except EngineError as error:
+            if error.kind != EngineErrorKind.IMAGE_MISSING:
+                raise
+            async for _ in self._engine.pull(image):
+                pass
 
     def _check_policy(self, request: StartRequest) -> None:
         """What was allowed at the release may not be any more: a symlink can be changed in between."""
@@ -243,6 +272,12 @@ class Executor:
         self._world.route_errors[action.app_id] = why
         self._world.applied.pop(action.app_id, None)
         self._refused[action.app_id] = (action, self._clock.now_ms() + APPLY_AGAIN_MS)
+
+
+def _images(app: App) -> list[tuple[str, str]]:
+    """What the instance's containers run: each name, and the id it is pinned to ("" = not pinned)."""
+    own = [(app.image, app.image_id)] if app.image else []
+    return own + [(other.image, other.image_id) for other in app.containers]
 
 
 def _complete(container: Container, variables: Mapping[str, str]) -> Container:

@@ -23,6 +23,14 @@ def find_stack(world: World, name: str) -> Stack:
     return stack
 
 
+def releases_running(world: World, name: str) -> frozenset[str]:
+    """The releases that the stack's Apps run: the active one, or of a loose stack one for each App. 404 as above."""
+    stack = find_stack(world, name)
+    if not stack.loose:
+        return frozenset([stack.active_release] if stack.active_release else [])
+    return frozenset(s.target.release for s in world.of_stack(name) if s.target)
+
+
 def find_app(world: World, stack: str, name: str) -> AppState:
     """The App of that name in the stack, deployed and not on its way out, or RequestError 404."""
     find_stack(world, stack)

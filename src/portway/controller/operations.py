@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
 import portway
 from portway.config import Config
+from portway.controller.app_changes import ChangesApps, refusal_of_whole, refuse_whole
 from portway.controller.certificate_changes import ChangesCertificates
 from portway.controller.clock import random_letters
 from portway.controller.environment_changes import ChangesEnvironment
-from portway.controller.lookup import find_app, find_instance, find_stack
+from portway.controller.lookup import find_app, find_stack
 from portway.controller.loop import Controller
 from portway.controller.machine.examining import Examines
 from portway.controller.past import Remembers
 from portway.controller.pausing import nothing_under_way, paused_states, resumed_states
 from portway.controller.planning import plan_release
 from portway.controller.ports.checks import ChecksPorts
-from portway.controller.present import (
-    present_deployment,
-    present_instance,
-    present_release,
+from portway.controller.present import present_release
+from portway.controller.promotion import (
+    Promotion,
+    deploying,
+    free_revision_id,
+    promote_states,
+    scaled,
 )
-from portway.controller.promotion import Promotion, deploying, free_revision_id, promote_states
 from portway.controller.reading import Reads
 from portway.controller.releasing import (
     check_count,
@@ -33,13 +36,11 @@ from portway.controller.releasing import (
     parse_request,
     with_images,
 )
-from portway.controller.remarks import remarks
 from portway.controller.sessions import Sessions
 from portway.controller.settle import aborted, let_go, scales_of, undrained
-from portway.controller.strategies import check_request, strategy_notes, with_strategy
+from portway.controller.strategies import check_request, with_strategy
 from portway.controller.telemetry.access_reading import ReadsAccess
 from portway.controller.views import (
-    InstanceView,
     PlanView,
     PromotionView,
     ReleaseRequest,
@@ -50,8 +51,6 @@ from portway.controller.views import (
 from portway.controller.why.diagnosing import Diagnoses
 from portway.core.app import App, Build
 from portway.core.errors import EngineError, RequestError
-from portway.core.events import Event
-from portway.core.instance import Phase
 from portway.core.stack import Release, Stack, release_id
 from portway.core.state import AppState, Revision
 from portway.core.strategy import is_paused, is_running
@@ -65,6 +64,7 @@ class PortwayOperations(
     ReadsAccess,
     Diagnoses,
     Examines,
+    ChangesApps,
     ChangesEnvironment,
     ChangesCertificates,
     ChecksPorts,
@@ -77,10 +77,6 @@ class PortwayOperations(
         self.config = config
         self._stop = stop
         self._started_at_ms = controller.clock.now_ms()
-
-    @property
-    def _now_ms(self) -> int:
-        return self.controller.clock.now_ms()
 
     async def server(self) -> ServerView:
         info = await self.controller.balancer.info()
@@ -132,16 +128,18 @@ class PortwayOperations(
     async def plan(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
     ) -> PlanView:
+        refuse_whole(self.controller.world.stacks.get(stack))
         manifest = parse_request(self.controller.world, stack, request)
         self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         await self._check_ports(stack, manifest.apps)
         view = await plan_release(self.controller, stack, manifest, request)
         known = self.controller.world.stacks.get(stack)
-        return replace(view, refused=str(known and self._second_deployment(known) or ""))
+        return replace(view, refused=str(known and self._not_now(known) or ""))
 
     async def create_release(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
     ) -> ReleaseView:
+        refuse_whole(self.controller.world.stacks.get(stack))
         manifest = parse_request(self.controller.world, stack, request)
         self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         check_listeners(self.controller.world, stack, manifest.apps)
@@ -185,6 +183,8 @@ class PortwayOperations(
         strategy: StrategyRequest | None = None,
     ) -> PromotionView:
         release = await self._find_release(stack, release_id)
+        if find_stack(self.controller.world, stack).loose:
+            return await self.put_release(release, force=force)
         async with self.controller.changing() as world:
             known = find_stack(world, stack)
             return await self._promote(known, release, force=force, strategy=strategy)
@@ -243,6 +243,9 @@ class PortwayOperations(
         if refusal := self._second_deployment(stack, instead=instead):
             raise refusal
 
+    def _not_now(self, stack: Stack) -> RequestError | None:
+        return refusal_of_whole(stack) or self._second_deployment(stack)
+
     def _second_deployment(self, stack: Stack, *, instead: str = "") -> RequestError | None:
         """Why the stack cannot be deployed now, if so."""
         name = stack.name
@@ -274,12 +277,15 @@ class PortwayOperations(
     ) -> PromotionView:
         known = find_stack(self.controller.world, stack)
         release = await self._find_release(stack, to or await self._previous(known))
+        if known.loose:
+            return await self.put_release(release)
         async with self.controller.changing() as world:
             known = find_stack(world, stack)
             return await self._promote(known, release, force=False, strategy=strategy)
 
     async def _previous(self, stack: Stack) -> str:
         """The last release that ran before the active one was made; never one that failed."""
+        refuse_whole(stack)
         releases = await self.controller.store.releases(stack.name, limit=1000)
         order = [release.id for release in releases]
         good = set(stack.history)
@@ -353,7 +359,9 @@ class PortwayOperations(
                 state = find_app(world, stack, name)
                 check_count(name, count, state)
                 if count != state.count:
-                    changed.append(self._scaled(state, count, deployment_id))
+                    changed.append(
+                        scaled(state, count, deployment_id=deployment_id, now_ms=self._now_ms)
+                    )
             self._check_room(stack, counts)
             scales = {**known.scales, **counts}
             words = ", ".join(f"{name} to {count}" for name, count in counts.items())
@@ -368,15 +376,6 @@ class PortwayOperations(
             changed=tuple(n for n in counts if n in names),
             unchanged=tuple(n for n in counts if n not in names),
             sequence=sequence,
-        )
-
-    def _scaled(self, state: AppState, count: int, deployment_id: str) -> AppState:
-        return deploying(
-            replace(state, count=count),
-            state,
-            release="",
-            deployment_id=deployment_id,
-            now_ms=self._now_ms,
         )
 
     async def restart(
@@ -416,29 +415,6 @@ class PortwayOperations(
             now_ms=self._now_ms,
         )
 
-    async def stop_instance(self, stack: str, instance: str) -> InstanceView:
-        async with self.controller.changing() as world:
-            record, state = find_instance(world, stack, instance)
-            if record.phase < Phase.DRAINING:
-                leaving = replace(
-                    record,
-                    phase=Phase.DRAINING,
-                    draining_at_ms=self._now_ms,
-                    reason="stopped by the user",
-                )
-                instances = tuple(leaving if r.id == record.id else r for r in state.instances)
-                event = self._event(
-                    "instance.draining",
-                    f"{instance} is draining: stopped by the user",
-                    stack=stack,
-                    app_id=state.app_id,
-                )
-                await self._save(
-                    Batch(apps=(replace(state, instances=instances),), events=(event,))
-                )
-                record, state = leaving, world.apps[state.app_id]
-            return present_instance(world, record, state)
-
     async def build(
         self, stack: str, app: str, build: Build, context: AsyncIterator[bytes]
     ) -> AsyncIterator[Progress]:
@@ -457,42 +433,3 @@ class PortwayOperations(
 
     async def request_shutdown(self) -> None:
         self._stop.set()
-
-    async def _save(self, batch: Batch) -> int:
-        """Save and look at the Apps it touches; the last sequence number before it."""
-        newest = await self.controller.store.events(after=-1, limit=1)
-        await self.controller.save(batch)
-        self.controller.touch(*(state.app_id for state in batch.apps))
-        return newest[-1].sequence if newest else 0
-
-    def _event(self, kind: str, message: str, *, stack: str, **fields: str) -> Event:
-        return Event(at_ms=self._now_ms, kind=kind, message=message, stack=stack, **fields)  # type: ignore[arg-type]
-
-    def _promotion(
-        self,
-        stack: str,
-        release: str,
-        *,
-        changed: Sequence[str] = (),
-        unchanged: Sequence[str] = (),
-        removed: Sequence[str] = (),
-        sequence: int = 0,
-        strategy: StrategyRequest | None = None,
-    ) -> PromotionView:
-        world = self.controller.world
-        states = [
-            world.apps[f"{stack}/{name}"] for name in changed if f"{stack}/{name}" in world.apps
-        ]
-        deployments = [present_deployment(world, state) for state in states]
-        return PromotionView(
-            stack=stack,
-            release=release,
-            deployments=tuple(d for d in deployments if d is not None),
-            unchanged=tuple(unchanged),
-            removed=tuple(removed),
-            notes=(
-                *strategy_notes(states, strategy),
-                *(note for state in states for note in remarks(world, state)),
-            ),
-            sequence=sequence,
-        )

@@ -75,7 +75,7 @@ def _stack_status(world: World, name: str, apps: tuple[AppView, ...]) -> str:
         return "paused"
     if stack.promoting or "deploying" in statuses:
         return "deploying"
-    if "failed" in statuses and stack.active_release is None:
+    if "failed" in statuses and stack.active_release is None and not stack.loose:
         return "failed"
     return "degraded" if statuses & _UNWELL else "running"
 

@@ -9,7 +9,8 @@ from portway.controller.strategies import with_strategy
 from portway.controller.views import StrategyRequest
 from portway.core.app import App, ListenerSpec, Placement, PortSpec, Rollout
 from portway.core.stack import Release, Stack
-from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
+from portway.core.state import AppState, Deployment, Revision
+from portway.core.strategy import is_running
 
 OUR_LABELS = ("convox.", "portway.")
 
@@ -132,13 +133,18 @@ def deploying(
     revisions[after.target.id] = after.target
     old = before.target
     in_place = old is not None and old.id == after.target.id and old.app != after.target.app
+    from_count = before.count if old is not None else None
+    from_app = old.app if in_place and old is not None else None
+    if (taken_over := before.deployment) is not None and is_running(before):
+        # What it has not finished is nothing to go back to.
+        from_count, from_app = taken_over.from_count, taken_over.from_app
     deployment = Deployment(
         id=deployment_id,
         release=release,
         to_revision=after.target.id,
         from_revision=_going_back_to(before),
-        from_count=before.count if before.target is not None else None,
-        from_app=old.app if in_place and old is not None else None,
+        from_count=from_count,
+        from_app=from_app,
         started_at_ms=now_ms,
         progressed_at_ms=now_ms,
     )
@@ -154,12 +160,20 @@ def deploying(
 
 def _going_back_to(before: AppState) -> str | None:
     """The revision to return to: what was aimed at, unless that never came up."""
-    running = before.deployment is not None and before.deployment.status is DeploymentStatus.RUNNING
-    if running and before.deployment is not None:
+    if before.deployment is not None and (is_running(before) or before.halted):
         return before.deployment.from_revision
     if before.halted or before.target is None:
         return None
     return before.target.id
+
+
+def scaled(state: AppState, count: int, *, deployment_id: str, now_ms: int) -> AppState:
+    """The App with another count. A deployment that runs goes on, with the new one."""
+    if (deployment := state.deployment) is not None and is_running(state) and deployment.release:
+        kept = None if deployment.from_count is None else count
+        return replace(state, count=count, deployment=replace(deployment, from_count=kept))
+    after = replace(state, count=count)
+    return deploying(after, state, release="", deployment_id=deployment_id, now_ms=now_ms)
 
 
 def free_revision_id(state: AppState, release: str) -> str:

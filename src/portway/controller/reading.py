@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from portway.config import Config
-from portway.controller.lookup import find_stack
+from portway.controller.lookup import find_stack, releases_running
 from portway.controller.loop import Controller
 from portway.controller.present import (
     present_instance,
@@ -46,12 +46,13 @@ class Reads:
         return present_stack(world, find_stack(world, name).name, now_ms=now_ms)
 
     async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]:
-        active = find_stack(self.controller.world, stack).active_release
+        running = releases_running(self.controller.world, stack)
         found = await self.controller.store.releases(stack, limit=limit)
-        return tuple(present_release(release, active=active) for release in found)
+        return tuple(present_release(r, active=r.id if r.id in running else None) for r in found)
 
     async def release(self, stack: str, release_id: str) -> ReleaseView:
-        active = find_stack(self.controller.world, stack).active_release
+        running = releases_running(self.controller.world, stack)
+        active = release_id if release_id in running else None
         return present_release(
             await self._find_release(stack, release_id), active=active, whole=True
         )

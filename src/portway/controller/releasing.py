@@ -20,6 +20,7 @@ from portway.engines.base import EngineTraits, InstanceEngine
 from portway.manifests.base import Manifest
 from portway.manifests.compose import parse_compose
 
+APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
@@ -90,6 +91,27 @@ async def _with_image(app: App, request: ReleaseRequest, engine: InstanceEngine)
     return replace(app, image=image, image_id=image_id, containers=tuple(others))
 
 
+async def pinned_where_present(app: App, engine: InstanceEngine) -> App:
+    """The App with those of its images pinned that are here; the others are pulled when an instance starts."""
+    if not engine.traits.runs_images or app.image is None:
+        return app
+    others = [
+        replace(other, image_id=await _id_if_present(other.image, engine))
+        for other in app.containers
+    ]
+    image_id = await _id_if_present(app.image, engine)
+    return replace(app, image_id=image_id, containers=tuple(others))
+
+
+async def _id_if_present(image: str, engine: InstanceEngine) -> str:
+    try:
+        return await engine.resolve_image(image)
+    except EngineError as error:
+        if error.kind != EngineErrorKind.IMAGE_MISSING:
+            raise
+        return ""
+
+
 async def _image_id(app: App, image: str, engine: InstanceEngine) -> str:
     try:
         return await engine.resolve_image(image)
@@ -139,9 +161,12 @@ def _check_alone(app: App, traits: EngineTraits) -> None:
         )
 
 
-def check_listeners(world: World, stack: str, apps: Iterable[App]) -> None:
-    """Refuse a listener that another App serves already, naming it."""
-    others = _listeners_of_others(world, stack)
+def check_listeners(world: World, stack: str, apps: Iterable[App], *, instead_of: str = "") -> None:
+    """Refuse a listener that another App serves already, naming it.
+
+    The stack's own Apps are no others, for a release takes the place of all of them; with `instead_of` of that one alone.
+    """
+    others = _listeners_of_others(world, stack, instead_of)
     for app in apps:
         for spec in filter(is_routed, app.ports):
             for key, _ in route_keys(spec, {}):
@@ -155,10 +180,11 @@ def check_listeners(world: World, stack: str, apps: Iterable[App]) -> None:
                         )
 
 
-def _listeners_of_others(world: World, stack: str) -> list[tuple[RouteKey, str]]:
+def _listeners_of_others(world: World, stack: str, instead_of: str) -> list[tuple[RouteKey, str]]:
     found: list[tuple[RouteKey, str]] = []
     for state in world.apps.values():
-        if state.app_id.rpartition("/")[0] == stack or state.target is None:
+        own = instead_of in ("", state.app_id) and state.app_id.rpartition("/")[0] == stack
+        if own or state.target is None:
             continue
         for spec in filter(is_routed, state.target.app.ports):
             found.extend((key, state.app_id) for key, _ in route_keys(spec, state.service_ports))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -119,6 +120,7 @@ class HealthCheck:
     start_period_s: float = 30.0
     start_interval_s: float = 0.1
     healthy_threshold: int = 1
+    first_threshold: int = 0  # passes until the first verdict; 0 = healthy_threshold
     unhealthy_threshold: int = 2
     settle_s: float = 1.0
     delay_s: float = 0.0
@@ -179,13 +181,20 @@ class Rollout:
         0.0  # so long the last new instance must have run before a deployment is done
     )
     failure_ratio: float | None = None  # so much of the count may fail in a deployment; None = 0.5
-    progress_deadline_s: float = 300.0  # nothing became healthy for so long: the deployment fails
+    progress_deadline_s: float = (
+        300.0  # nothing became healthy for so long: the deployment fails; 0 = it has no end
+    )
     drain_timeout_s: float = 60.0
     strategy: Strategy = Strategy()
     breaker: Breaker = Breaker()
     strict_bounds: bool = (
         False  # never one more than the maximum, though nothing can move then (ECS)
     )
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether a deployment may take for ever. Then single failures end nothing, only the breaker's count does."""
+        return not 0 < self.progress_deadline_s < math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,7 +248,11 @@ class Build:
 
 
 class Restart(StrEnum):
-    """What follows an instance's own exit: a replacement ALWAYS, ON_FAILURE (exit code not 0), or NEVER."""
+    """What follows an instance's own exit: a replacement ALWAYS, ON_FAILURE (exit code not 0), or NEVER.
+
+    A job that fails is tried again until its deployment fails. Where nothing can fail that (patient, and without a
+    breaker), NEVER is meant to the letter: each slot runs once, however it ends (ECS RunTask).
+    """
 
     ALWAYS = "always"
     ON_FAILURE = "on-failure"
@@ -457,6 +470,13 @@ class App:
     def name(self) -> str:
         """The last segment of the id."""
         return self.id.rpartition("/")[2]
+
+    @property
+    def runs_once(self) -> bool:
+        """Whether no instance is ever replaced."""
+        rollout = self.rollout
+        never = self.restart is Restart.NEVER
+        return never and rollout.is_patient and not rollout.breaker.enabled
 
     @property
     def stack(self) -> str:

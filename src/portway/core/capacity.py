@@ -20,10 +20,12 @@ def capacity(count: int, rollout: Rollout, *, one_at_a_time: bool = False) -> Ca
 
     Where both are equal nothing could ever move, so one more may live (Marathon,
     computeRestartStrategy). `one_at_a_time`: a successor cannot start beside its predecessor (a
-    fixed host port), so the minimum gives way instead.
+    fixed host port), so the minimum gives way instead. With strict bounds neither happens (ECS).
     """
     minimum = min(count, -(-count * rollout.minimum_percent // 100))
     maximum = max(count, count * rollout.maximum_percent // 100)
+    if rollout.strict_bounds:
+        return Capacity(minimum_healthy=minimum, maximum_live=maximum)
     if one_at_a_time:
         return Capacity(minimum_healthy=max(0, min(minimum, count - 1)), maximum_live=count)
     if minimum >= maximum:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from portway.core.app import Rollout
 from portway.core.capacity import failure_threshold
 from portway.core.draft import Draft
 from portway.core.instance import Phase
@@ -26,16 +27,18 @@ def judge_deployment(draft: Draft) -> None:
         _fail(draft, deployment, failure)
     elif _is_done(draft):
         _finish(draft, deployment)
-    elif not _stands_still(draft, deployment):
+    elif not _stands_still(draft, deployment) and not _is_patient(draft):
         draft.wake_at(_deadline_ms(draft, deployment))
 
 
 def deployment_failures(state: AppState, deployment: Deployment) -> tuple[Failure, ...]:
-    """The instances of the new revision that failed since the deployment began."""
+    """The instances of the new revision that failed since the deployment began, or where it says so since one was well."""
+    resets = state.target is not None and state.target.app.rollout.breaker.reset
+    since_ms = deployment.progressed_at_ms if resets else deployment.started_at_ms
     return tuple(
         failure
         for failure in state.failures
-        if failure.revision == deployment.to_revision and failure.at_ms >= deployment.started_at_ms
+        if failure.revision == deployment.to_revision and failure.at_ms >= since_ms
     )
 
 
@@ -74,8 +77,22 @@ def _failure_reason(draft: Draft, deployment: Deployment) -> str:
     on_trial = tuple(f for f in failures if f.at_ms >= (deployment.step_began_ms or 0))
     if is_strict(draft.state) and (trial := _failed_trial(draft, on_trial)):
         return trial
-    ratio = draft.app.rollout.failure_ratio if draft.app is not None else None
-    threshold = failure_threshold(draft.state.count, ratio)
+    rollout = draft.app.rollout if draft.app is not None else Rollout()
+    threshold = rollout.breaker.threshold
+    if threshold is None:
+        threshold = failure_threshold(draft.state.count, rollout.failure_ratio)
+    if rollout.is_patient:
+        return _tripped(failures, threshold) if rollout.breaker.enabled else ""
+    failed = _given_up(draft, failures, threshold) if rollout.breaker.enabled else ""
+    if failed:
+        return failed
+    if draft.now_ms >= _deadline_ms(draft, deployment) and not _stands_still(draft, deployment):
+        return _stalled_reason(draft, failures)
+    return ""
+
+
+def _given_up(draft: Draft, failures: tuple[Failure, ...], threshold: int) -> str:
+    """Why trying on is of no use, where somebody waits for it; "" while it may be."""
     hopeless = [f for f in failures if _is_hopeless(draft, f)]
     if hopeless:
         return hopeless[-1].reason
@@ -83,11 +100,14 @@ def _failure_reason(draft: Draft, deployment: Deployment) -> str:
     # Each of these has had its whole start-up time; a second round would only keep the user waiting.
     if given_up and len(given_up) >= min(draft.state.count, threshold):
         return given_up[-1].reason
-    if len(failures) >= threshold:
-        return f"{len(failures)} instances failed; the last one: {failures[-1].reason}"
-    if draft.now_ms >= _deadline_ms(draft, deployment) and not _stands_still(draft, deployment):
-        return _stalled_reason(draft, failures)
-    return ""
+    return _tripped(failures, threshold)
+
+
+def _tripped(failures: tuple[Failure, ...], threshold: int) -> str:
+    """That the breaker's threshold is reached; "" while it is not."""
+    if len(failures) < threshold:
+        return ""
+    return f"{len(failures)} instances failed; the last one: {failures[-1].reason}"
 
 
 def _failed_trial(draft: Draft, failures: tuple[Failure, ...]) -> str:
@@ -108,6 +128,10 @@ def _stands_still(draft: Draft, deployment: Deployment) -> bool:
     if deployment.paused_at_ms is not None or deployment.baking_since_ms is not None:
         return True
     return draft.app is not None and _is_complete(draft, take_census(draft))
+
+
+def _is_patient(draft: Draft) -> bool:
+    return draft.app is not None and draft.app.rollout.is_patient
 
 
 def _is_hopeless(draft: Draft, failure: Failure) -> bool:
@@ -175,6 +199,11 @@ def _fail(draft: Draft, deployment: Deployment, reason: str) -> None:
     release = _release(draft)
     draft.change(deployment=failed)
     draft.event("deployment.failed", f"failed: {reason}", release=release)
+    if draft.app is not None and not draft.app.rollout.breaker.rollback:
+        draft.change(
+            halted=f"the deployment failed and is to go back nowhere, so nothing more is started: {reason}"
+        )
+        return
     go_back(draft, deployment, reason)
 
 

@@ -24,6 +24,9 @@ class Release:
     build_ms: int = 0  # what making it took before it was sent: building, then pulling, its images
     pull_ms: int = 0
     within_policy: bool = False  # made by a caller whom the policy binds
+    partial: bool = (
+        False  # of a loose stack: `apps` are those it changes, the others stay as they are
+    )
     receipts: tuple[Receipt, ...] = ()  # of the deployments of it, oldest first
 
 
@@ -42,6 +45,9 @@ class Stack:
     history: tuple[str, ...] = ()  # releases that were active, oldest first
     scales: Mapping[str, int] = field(default_factory=dict)  # App name -> count set by `scale`
     deleting: bool = False  # everything of it is being stopped; then it is forgotten
+    loose: bool = (
+        False  # its Apps change one at a time, beside each other; no release is of all of it
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
