@@ -51,6 +51,7 @@ def names(app: App) -> list[list[str]]:
 def test_an_instance_of_one_container_has_one_member_called_as_its_app() -> None:
     (only,) = members(App(id="s/web", image="i"))
     assert (only.name, only.essential) == ("web", True)
+    assert members(group(container_start_timeout_s=9))[0].start_timeout_s == 9
 
 
 def test_containers_start_after_those_they_wait_for() -> None:

@@ -460,6 +460,7 @@ class App:
     container_links: tuple[tuple[str, str], ...] = ()  # (container, alias) of the first container
     container_depends_on: tuple[ContainerDependency, ...] = ()  # of the first container
     volumes_from: tuple[tuple[str, bool], ...] = ()  # (container, read only) of the first container
+    container_start_timeout_s: float = 180.0  # others wait so long for what they want of the first
     containers: tuple[Container, ...] = ()  # the others; all of an instance start and end together
     network_mode: NetworkMode = NetworkMode.STACK
     targets: tuple[TargetBinding, ...] = ()

@@ -45,6 +45,7 @@ def members(app: App) -> tuple[Member, ...]:
         depends_on=_waits(app.container_depends_on, app.container_links, app.volumes_from),
         links=app.container_links,
         volumes_from=app.volumes_from,
+        start_timeout_s=app.container_start_timeout_s,
     )
     return (own, *(_member(app, container) for container in app.containers))
 

@@ -19,6 +19,7 @@ from portway.core.instance import (
     ObservedInstance,
     PortBinding,
 )
+from portway.core.ports import ANY_ADDRESS
 from portway.engines.docker.api import Container, ContainerSummary
 from portway.engines.docker.command import (
     BRIDGE,
@@ -272,13 +273,20 @@ def _endpoint(
     """Where the instance answers, and whether by its container_ports."""
     summary = next(iter(found.values())).summary
     if _mode(summary) == "host":
-        return node_address, False
+        return _on_node(where.identity, node_address), False
     if where.sandbox is not None:
         return where.address(summary), True
     publishing = [c for c in containers if any(n.ports and n.name == c.name for n in notes)]
     if len(publishing) > 1:
-        return node_address, False  # each has an address of its own; the node's is one for all
+        # Each has an address of its own; the node's is one for all.
+        return _on_node(where.identity, node_address), False
     return (publishing or containers)[0].address, True
+
+
+def _on_node(identity: InstanceIdentity, node_address: str) -> str:
+    """Where the host ports answer: as they were published, or on any address of the node."""
+    published = (lease.address for lease in identity.leases)
+    return next((one for one in published if one != ANY_ADDRESS), node_address)
 
 
 def _details(seen: Seen, *, running: bool) -> dict[str, str]:

@@ -1,0 +1,44 @@
+"""The pools of target groups that an App's instances are in, as the balancer really serves them: planned by like routes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from portway.core.instance import InstanceRecord
+from portway.core.observed import Observed
+from portway.core.routes import EndpointState, RouteKey, ServedEndpoint
+from portway.core.state import AppState
+
+
+def instance_of(endpoint_id: str) -> str:
+    """The instance behind an endpoint of a pool; one that is bound twice has endpoints with #1, #2 ..."""
+    return endpoint_id.partition("#")[0]
+
+
+def endpoints_in_pools(
+    observed: Observed, instance_id: str
+) -> Iterator[tuple[RouteKey, ServedEndpoint]]:
+    """Every endpoint that an instance is in the pools of load balancers."""
+    for pools in observed.pooled.values():
+        for key, pool in pools:
+            for endpoint in pool.endpoints:
+                if instance_of(endpoint.instance_id) == instance_id:
+                    yield key, endpoint
+
+
+def is_served_by_its_groups(state: AppState, observed: Observed, record: InstanceRecord) -> bool:
+    """Whether every pool of the groups it is bound to sends it new connections; True where no listener uses them."""
+    revision = state.revisions.get(record.identity.revision)
+    bound = {binding.group for binding in revision.app.targets} if revision else set[str]()
+    for group in bound & observed.pooled.keys():
+        pools = observed.pooled[group]
+        if not pools or not all(_has_ready(pool.endpoints, record.id) for _, pool in pools):
+            return False
+    return True
+
+
+def _has_ready(endpoints: tuple[ServedEndpoint, ...], instance_id: str) -> bool:
+    return any(
+        e.state is EndpointState.READY and instance_of(e.instance_id) == instance_id
+        for e in endpoints
+    )
