@@ -47,12 +47,14 @@ def judge(health: Health, result: CheckResult, check: HealthCheck, *, started_at
     """The verdict after one more result.
 
     A status changes only after `healthy_threshold` passes or `unhealthy_threshold` failures in a
-    row. An instance that never passed is failing once startup_deadline_ms() has gone by.
+    row; the first passing one may take fewer (`first_threshold`). An instance that never passed is
+    failing once startup_deadline_ms() has gone by.
     """
     passes = health.passes + 1 if result.passed else 0
     failures = 0 if result.passed else health.failures + 1
     status = health.status
-    if passes >= check.healthy_threshold:
+    is_first = status is HealthStatus.UNKNOWN and check.first_threshold
+    if passes >= (check.first_threshold if is_first else check.healthy_threshold):
         status = HealthStatus.PASSING
     elif failures and _is_failing(health, result, check, failures, started_at_ms):
         status = HealthStatus.FAILING

@@ -11,6 +11,7 @@ from portway.core.health import HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import Observed, StartFailure
 from portway.core.plan import RemoveInstance
+from portway.core.pooled import endpoints_in_pools
 from portway.core.routes import RouteKey
 from portway.core.routing import is_failing
 
@@ -240,12 +241,15 @@ def is_absent_from_routes(draft: Draft, record: InstanceRecord) -> bool:
 
 def connections_of(draft: Draft, record: InstanceRecord) -> dict[RouteKey, int]:
     """The listeners that still have the instance, and how many connections each keeps to it."""
-    return {
+    found = {
         key: endpoint.connections
         for key, route in (draft.observed.served or {}).items()
         for endpoint in route.endpoints
         if endpoint.instance_id == record.id
     }
+    for key, endpoint in endpoints_in_pools(draft.observed, record.id):
+        found[key] = found.get(key, 0) + endpoint.connections
+    return found
 
 
 def _short(record: InstanceRecord) -> str:

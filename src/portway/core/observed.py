@@ -10,7 +10,7 @@ from portway.core.health import Health
 from portway.core.instance import ObservedInstance
 from portway.core.placement import NodeView
 from portway.core.ports import Holder
-from portway.core.routes import Route, RouteKey, ServedRoute
+from portway.core.routes import Route, RouteKey, ServedPool, ServedRoute
 
 UNSEEN = "the engine does not answer"
 
@@ -53,5 +53,9 @@ class Observed:
     )  # instances being started or stopped: absence proves nothing
     waiting_for: str = ""
     route_error: str = ""  # why the balancer refused a listener of this App, "" when it did not
+    pooled: Mapping[str, tuple[tuple[RouteKey, ServedPool], ...]] = field(
+        default_factory=dict
+    )  # by target group in use: its pools as they are served
+    drain_timeout_s: float | None = None  # of its target groups, over the App's own
     reaches_containers: bool = True
     publish_address: str = "127.0.0.1"

@@ -15,6 +15,7 @@ from portway.core.instance import EngineState, InstanceRecord, Phase
 from portway.core.lifecycle import connections_of, is_absent_from_routes, note_what_happened
 from portway.core.observed import Observed
 from portway.core.plan import ApplyRoutes, Plan, StartInstance, StopInstance
+from portway.core.pooled import endpoints_in_pools
 from portway.core.ports import LOOPBACK, Lease, PortPool, PortRefusal, PortRequest
 from portway.core.routes import EndpointState, Route, RouteKey, ServedRoute
 from portway.core.routing import is_routed
@@ -124,17 +125,23 @@ def _retire(draft: Draft) -> None:
 
 def _is_drained_state(draft: Draft, record: InstanceRecord) -> bool:
     """Whether every listener that has the instance confirms that it gets nothing new."""
-    return all(
+    routed = all(
         endpoint.state is EndpointState.DRAINING
         for route in (draft.observed.served or {}).values()
         for endpoint in route.endpoints
         if endpoint.instance_id == record.id
+    )
+    return routed and all(
+        endpoint.state is EndpointState.DRAINING
+        for _, endpoint in endpoints_in_pools(draft.observed, record.id)
     )
 
 
 def _drain_deadline_ms(draft: Draft, record: InstanceRecord) -> int:
     revision = draft.state.revisions.get(record.identity.revision)
     timeout_s = revision.app.rollout.drain_timeout_s if revision else 60.0
+    if draft.observed.drain_timeout_s is not None:
+        timeout_s = draft.observed.drain_timeout_s
     return (record.draining_at_ms or draft.now_ms) + int(timeout_s * 1000)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from portway.core.app import PortSpec, TargetBinding
+from portway.core.app import Exposure, PortSpec, TargetBinding
 from portway.core.balancing import targets
 from portway.core.balancing.model import Target, TargetCheck, TargetType
 from portway.core.balancing.targets import (
@@ -45,11 +45,12 @@ from tests.core.balancing.values import GROUP, group, member
 from tests.simulation.world import revision
 
 NODES = (NodeView(name="n", address="127.0.0.1", available=True),)
+PORT = PortSpec(name="http", container_port=8080, exposure=Exposure.HOST)
 BOUND = TargetBinding(group=GROUP.arn, container="", container_port=8080)
 
 
 def app_state(**record: object) -> AppState:
-    wanted = revision("R1", targets=(BOUND,), ports=(PortSpec(name="http", container_port=8080),))
+    wanted = revision("R1", targets=(BOUND,), ports=(PORT,))
     lease = Lease(node="n", address="", protocol="tcp", host_port=32768, port_name="http", container_port=8080)  # fmt: skip
     identity = InstanceIdentity(
         id="s/w.1.1", app_id="s/w", slot=1, serial=1, revision="R1", release="R1", node="n", leases=(lease,)
