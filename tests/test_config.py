@@ -104,6 +104,8 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "aws_region": ("eu-west-1", "eu-west-1"),
         "aws_ephemeral_ports": ("50000-50999", PortRange(first=50000, last=50999)),
         "aws_account_id": ("123456789012", "123456789012"),
+        "aws_load_balancer_addresses": ("127.65.0.0/24", "127.65.0.0/24"),
+        "aws_hosts_file": ("/srv/hosts", "/srv/hosts"),
     }
     settings = set(Config.__dataclass_fields__) - {"warnings"}
     assert set(given) == settings, "a new setting must be loadable"
@@ -399,3 +401,8 @@ def test_no_text_makes_the_loader_fail_with_anything_but_a_sentence(name: str, t
         assert error.message.strip()  # noqa: PT017  (both outcomes are fine)
     else:
         assert isinstance(config, Config)
+
+
+def test_addresses_of_load_balancers_are_a_network():
+    assert refusal({"aws_load_balancer_addresses": "127.64.0.1/16"}).hint
+    assert load({"aws_hosts_file": "none"}).aws_hosts_file == ""

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import structlog
 
@@ -22,6 +23,7 @@ from portway.controller.clock import SystemClock
 from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
 from portway.controller.heap import settled_heap
 from portway.controller.loop import Controller
+from portway.controller.network.addresses import LoadBalancerAddresses
 from portway.controller.operations import PortwayOperations
 from portway.controller.policing import PolicyFile
 from portway.controller.ports.host_ports import HostPorts
@@ -102,6 +104,7 @@ async def wipe(config: Config) -> tuple[str, ...]:
             stacks | {app_of(instance_id).rpartition("/")[0] for instance_id in ids}
         ):
             await engine.remove_stack(stack)
+        await load_balancer_addresses(config, store, snapshot.home_id).forget_names()
     return ids
 
 
@@ -195,6 +198,17 @@ def _aws_settings(config: Config, operations: PortwayOperations) -> AwsSettings:
         account_id=config.aws_account_id,
         verify_signatures=config.aws_verify_signatures,
         body_size_max_bytes=config.body_size_max_bytes,
+    )
+
+
+def load_balancer_addresses(config: Config, store: Store, home_id: str) -> LoadBalancerAddresses:
+    """Where the load balancers of a home answer, and the names this machine knows them by."""
+    return LoadBalancerAddresses(
+        store.documents,
+        home_id=home_id,
+        region=config.aws_region,
+        network=config.aws_load_balancer_addresses,
+        hosts=Path(config.aws_hosts_file) if config.aws_hosts_file else None,
     )
 
 

@@ -59,6 +59,8 @@ class Config:
     aws_region: str = "us-east-1"
     aws_ephemeral_ports: PortRange | None = None  # None: the kernel's
     aws_account_id: str = "000000000000"
+    aws_load_balancer_addresses: str = "127.64.0.0/16"  # one of them for each load balancer
+    aws_hosts_file: str = "/etc/hosts"  # where their names are kept; "" = nowhere
     warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
 
     @property
@@ -359,10 +361,8 @@ def _parse_address(given: _Given) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise given.refusal(
-            f'"{given.text}" is not an IP address',
-            "Write an address of this machine, for instance 127.0.0.1, 192.168.1.10 or ::1.",
-        ) from None
+        hint = "Write an address of this machine, for instance 127.0.0.1, 192.168.1.10 or ::1."
+        raise given.refusal(f'"{given.text}" is not an IP address', hint) from None
 
 
 def _parse_listen(given: _Given) -> str:
@@ -448,6 +448,15 @@ def _parse_text(given: _Given) -> str:
     return given.text
 
 
+def _parse_network(given: _Given) -> str:
+    from ipaddress import ip_network
+
+    try:
+        return str(ip_network(given.text))
+    except ValueError as error:
+        raise given.refusal(str(error), "Write a network, like 127.64.0.0/16.") from None
+
+
 def _parse_matching(given: _Given, *, pattern: str, noun: str, hint: str) -> str:
     if re.fullmatch(pattern, given.text):
         return given.text
@@ -482,14 +491,9 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "body_size_max_bytes": _parse_size,
     "aws_verify_signatures": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
     "aws_ephemeral_ports": _parse_ports,
-    "aws_region": partial(
-        _parse_matching,
-        pattern=r"[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}",
-        noun="the name of an AWS region",
-        hint="Write one like us-east-1.",
-    ),
-    "aws_account_id": partial(
-        _parse_matching, pattern="[0-9]{12}", noun="an AWS account id", hint="Write twelve digits."
-    ),
-}
+    "aws_region": partial(_parse_matching, pattern=r"[a-z]{2,4}(-[a-z0-9]{1,12}){1,4}", noun="the name of an AWS region", hint="Write one like us-east-1."),
+    "aws_account_id": partial(_parse_matching, pattern="[0-9]{12}", noun="an AWS account id", hint="Write twelve digits."),
+    "aws_load_balancer_addresses": _parse_network,
+    "aws_hosts_file": lambda given: "" if given.text == "none" else given.text,
+}  # fmt: skip
 _NAMES = frozenset({*_PARSERS, "home", "token", "token_file", "config"})

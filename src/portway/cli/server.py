@@ -49,6 +49,12 @@ _FLAGS = (
         "Host ports for those that ask for 0, as ECS leases them. [the kernel's]",
     ),
     ("aws-account-id", "ID", "The account that AWS clients find here. [000000000000]"),
+    (
+        "aws-load-balancer-addresses",
+        "NETWORK",
+        "Addresses for load balancers, one each. [127.64.0.0/16]",
+    ),
+    ("aws-hosts-file", "PATH", "Where their names are kept; none: nowhere. [/etc/hosts]"),
     ("aws-verify-signatures", "on|off", "Check who signed what AWS clients ask. [on]"),
 )
 
