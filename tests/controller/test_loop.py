@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
 from portway.controller.loop import RESYNC_S, Controller
+from portway.core.app import (
+    CheckKind,
+    Container,
+    ContainerCondition,
+    ContainerDependency,
+    HealthCheck,
+)
 from portway.core.errors import StoreError
 from portway.core.instance import EngineState, ObservedInstance, Phase
 from portway.core.ports import PortRange
 from portway.core.routes import RouteKey
 from portway.engines.memory import Fault, FaultKind, ImageBehaviour
+from portway.store.base import Batch
 from tests.controller.inprocess import WEB, FakeGuard, Portway, compose, running_portway
 
 VIRTUAL_TIME = True
@@ -403,3 +412,34 @@ async def test_a_node_that_is_lost_has_its_instances_replaced_elsewhere() -> Non
         )
         await portway.settled()
         assert len(portway.serving(80)) == 2
+
+
+async def test_an_instance_whose_container_waits_for_another_is_started_in_the_end(
+    portway: Portway, steps: Steps
+) -> None:
+    await portway.deploy("shop", WEB)
+    portway.engine.behave("db", ImageBehaviour(healthy=False))
+    state = portway.world.apps["shop/web"]
+    assert state.target is not None
+    check = HealthCheck(kind=CheckKind.COMMAND, command=("true",))
+    wait = ContainerDependency(name="db", condition=ContainerCondition.HEALTHY)
+    app = replace(
+        state.target.app,
+        containers=(Container(name="db", image="db", health=check),),
+        container_depends_on=(wait,),
+    )
+    revision = replace(state.target, id="R2", app=app)
+    async with portway.controller.changing():
+        await portway.controller.save(Batch(apps=(replace(state, target=revision),)))
+    portway.controller.touch("shop/web")
+    await portway.until(lambda: "shop/web.1.2" in portway.engine.world.instances)
+    steps.taken.clear()
+    await portway.idle(10)
+    assert len(steps.taken) <= 10 * 12  # a few looks for every time it is asked for
+    said = "web.1.2 is not whole yet: web waits for db to become healthy"
+    assert portway.world.blocked["shop/web"] == (said,)
+    assert "shop/web.1.1" in portway.live("shop/web")
+    portway.engine.set_container_health("shop/web.1.2", "db", "healthy")
+    await portway.until(lambda: portway.live("shop/web") == ["shop/web.1.2"])
+    await portway.idle(1)
+    assert not portway.world.blocked.get("shop/web")
