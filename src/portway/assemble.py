@@ -196,6 +196,7 @@ def _aws_settings(config: Config, operations: PortwayOperations) -> AwsSettings:
         now_ms=operations.controller.clock.now_ms,
         region=config.aws_region,
         account_id=config.aws_account_id,
+        home_id=operations.controller.world.home_id,
         verify_signatures=config.aws_verify_signatures,
         body_size_max_bytes=config.body_size_max_bytes,
     )

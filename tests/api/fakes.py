@@ -32,6 +32,7 @@ from portway.core.app import Build
 from portway.core.errors import ManifestError, Problem, RequestError
 from portway.core.events import Event
 from portway.core.facts import Diagnosis, Verdict
+from portway.core.placement import NodeView
 from portway.engines.base import ExecRequest, LogLine, Progress, Stream
 
 PORT = PortView(name="http", container_port=80, host_port=31004, service_port=8000)
@@ -145,6 +146,9 @@ class FakeOperations:
             "apps": ("web",),
         }
         return ReleaseView(**{**fields, **changes})
+
+    async def nodes(self) -> tuple[NodeView, ...]:
+        return (NodeView(name="local", address="127.0.0.1"),)
 
     async def server(self) -> ServerView:
         self._called("server")

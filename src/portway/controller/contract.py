@@ -29,6 +29,7 @@ from portway.controller.views import (
 from portway.core.app import App, Build
 from portway.core.events import Event
 from portway.core.facts import Diagnosis
+from portway.core.placement import NodeView
 from portway.engines.base import ExecRequest, ExecSession, LogLine, Progress
 
 
@@ -129,6 +130,10 @@ class Operations(Protocol):
         self, stack: str, app: str = "", *, strategy: StrategyRequest | None = None
     ) -> PromotionView:
         """Replace every instance, rolling, with the same release."""
+        ...
+
+    async def nodes(self) -> tuple[NodeView, ...]:
+        """The machines that instances run on, as they were last seen."""
         ...
 
     async def instances(self, stack: str = "") -> tuple[InstanceView, ...]: ...

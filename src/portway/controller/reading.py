@@ -17,6 +17,7 @@ from portway.controller.telemetry.scraping import scrape
 from portway.controller.views import InstanceView, MapRoute, ReleaseView, StackView
 from portway.core.errors import RequestError
 from portway.core.events import Event
+from portway.core.placement import NodeView
 from portway.core.stack import Release
 from portway.core.suggest import did_you_mean
 
@@ -68,6 +69,9 @@ class Reads:
                 http_status=404,
             )
         return release
+
+    async def nodes(self) -> tuple[NodeView, ...]:
+        return self.controller.world.nodes
 
     async def instances(self, stack: str = "") -> tuple[InstanceView, ...]:
         world = self.controller.world

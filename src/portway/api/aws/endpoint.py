@@ -88,6 +88,7 @@ class AwsEndpoint:
             keys=self._verifier.keys,
             account_id=settings.account_id,
             region=settings.region,
+            home_id=settings.home_id,
             caller=self._verifier.nobody(),
             now_ms=settings.now_ms,
         )

@@ -40,6 +40,7 @@ class Face:
     account_id: str
     region: str
     caller: Caller
+    home_id: str = ""
     now_ms: Callable[[], int]
     new_id: Callable[[int], str] = field(default=secrets.token_hex)  # hexadecimal, of so many bytes
 

@@ -20,6 +20,7 @@ class AwsSettings:
     now_ms: Callable[[], int]
     region: str = "us-east-1"
     account_id: str = "000000000000"
+    home_id: str = ""  # what ids are made of, so that two portways have different ones
     verify_signatures: bool = True
     body_size_max_bytes: int = 16 * 1024 * 1024
     body_timeout_s: float = 30.0
