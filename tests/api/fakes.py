@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from portway.controller.machine.base import Finding, Severity
+from portway.controller.overview import Overview
 from portway.controller.views import (
     AccessLine,
     AppView,
@@ -278,6 +279,12 @@ class FakeOperations:
     async def instances(self, stack: str = "") -> tuple[InstanceView, ...]:
         self._called("instances", stack)
         return (self._instance("web.1.7"),)
+
+    async def overview(
+        self, stack: str = "", *, app_ids: Collection[str] | None = None
+    ) -> Overview:
+        self._called("overview", app_ids=app_ids)
+        return Overview(home_id="home")
 
     async def stop_instance(self, stack: str, instance: str) -> InstanceView:
         self._called("stop_instance", stack, instance=instance)

@@ -6,11 +6,12 @@ Nothing waits for a deployment to end: follow `events` after PromotionView.seque
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from portway.controller.machine.base import Finding
+from portway.controller.overview import Overview
 from portway.controller.views import (
     AccessLine,
     CertificateView,
@@ -137,6 +138,12 @@ class Operations(Protocol):
         ...
 
     async def instances(self, stack: str = "") -> tuple[InstanceView, ...]: ...
+    async def overview(
+        self, stack: str = "", *, app_ids: Collection[str] | None = None
+    ) -> Overview:
+        """What is decided and seen of these Apps, of a stack's or of all, as core values; nothing of what is not there."""
+        ...
+
     async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> InstanceView:
         """Drain and stop one instance; its slot is filled again. `instance`: "web.1.7", or "web.1" for the newest.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from portway.config import Config
 from portway.controller.lookup import find_stack, releases_running
 from portway.controller.loop import Controller
+from portway.controller.overview import Overview, overview_of
 from portway.controller.present import (
     present_instance,
     present_map,
@@ -85,6 +86,11 @@ class Reads:
             for record in sorted(state.live, key=lambda r: (r.identity.slot, r.identity.serial))
         ]
         return tuple(views)
+
+    async def overview(
+        self, stack: str = "", *, app_ids: Collection[str] | None = None
+    ) -> Overview:
+        return overview_of(self.controller.world, stack=stack, app_ids=app_ids)
 
     async def map(self, stack: str = "") -> tuple[MapRoute, ...]:
         if stack:
