@@ -303,6 +303,14 @@ async def test_lines_of_several_containers_say_which_and_one_can_be_asked_for(
     ]
     assert await lines(logs("shop", instance="web.1/side")) == told[2:]
     assert await lines(logs("shop", instance="web/web", tail=1)) == told[1:2]
+    with pytest.raises(RequestError, match="has no container nobody") as caught:
+        await lines(logs("shop", instance="web.1/nobody"))
+    assert caught.value.hint == "It has: web, side."
+    (view,) = await portway.operations.instances("shop")
+    assert [(one.name, one.image, one.state) for one in view.containers] == [
+        ("web", "web", "running"),
+        ("side", "side", "running"),
+    ]
     reader = Reader(logs("shop", instance="web.1/side", follow=True))
     await portway.idle(1)
     assert reader.items == told[2:]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from portway.controller.present_containers import present_containers
 from portway.controller.views import (
     AppView,
     CertificateView,
-    ContainerView,
     DeploymentView,
     InstanceView,
     MapEndpoint,
@@ -21,13 +21,7 @@ from portway.controller.views import (
 from portway.controller.world import World, short_id
 from portway.core.app import Exposure, ListenerProtocol, PortSpec, Protocol
 from portway.core.health import Health, HealthStatus
-from portway.core.instance import (
-    EngineState,
-    InstanceRecord,
-    ObservedContainer,
-    ObservedInstance,
-    Phase,
-)
+from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.ports import LOOPBACK, normal_address
 from portway.core.redaction import shown_command, shown_details
@@ -256,22 +250,7 @@ def present_instance(world: World, record: InstanceRecord, state: AppState) -> I
         started_at_ms=record.started_at_ms,
         reason=record.reason,
         details=_details(seen, revision),
-        containers=tuple(map(_container, seen.containers))
-        if seen and len(seen.containers) > 1
-        else (),
-    )
-
-
-def _container(seen: ObservedContainer) -> ContainerView:
-    return ContainerView(
-        name=seen.name,
-        container=seen.container_id[:12],
-        image=seen.image,
-        state=seen.state.value,
-        essential=seen.essential,
-        health=seen.health,
-        exit_code=seen.exit_code,
-        started_at_ms=seen.started_at_ms,
+        containers=present_containers(seen, revision),
     )
 
 

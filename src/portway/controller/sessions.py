@@ -131,11 +131,25 @@ class Sessions:
         world = self.controller.world
         find_stack(world, stack)
         if instance:
-            return [find_instance(world, stack, instance.partition("/")[0])[0].id]
+            return [self._instance_id(stack, instance)]
         if app:
             find_app(world, stack, app)
         states = [s for s in world.of_stack(stack) if not app or s.app_id == f"{stack}/{app}"]
         return [r.id for s in states for r in s.live if self._is_seen(r.id)]
+
+    def _instance_id(self, stack: str, name: str) -> str:
+        """The instance meant by "web.1", or by "web.1/sidecar" where it has such a container."""
+        world = self.controller.world
+        short, slash, container = name.partition("/")
+        found = find_instance(world, stack, short)[0].id
+        seen = (world.seen(app_of(found)) or {}).get(found)
+        names = [one.name for one in seen.containers] if seen else []
+        if slash and seen and (len(names) < 2 or container not in names):
+            has = f"It has: {', '.join(names)}." if len(names) > 1 else "It is one container."
+            raise RequestError(
+                f"{short_id(found)} has no container {container}.", hint=has, http_status=404
+            )
+        return found
 
     def exec(
         self, stack: str, instance: str, request: ExecRequest

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from portway.core.app import CheckKind, Exposure
+from portway.core.containers import waiting_for
 from portway.core.facts import (
     Answer,
     AppFacts,
@@ -268,6 +269,11 @@ def _state_hop(facts: AppFacts, shown: InstanceFacts) -> Hop:
     if shown.seen is not None and shown.seen.state is EngineState.EXITED:
         return _broken("server", _ended(shown), "it is replaced by itself")
     if record.phase is Phase.PLANNED:
+        revision = facts.state.revisions.get(record.identity.revision)
+        held = shown.seen.containers if shown.seen else ()
+        if held and revision and (why := waiting_for(revision.app, held)):
+            fix = "`portway logs` shows what that container says, `portway ps` its health"
+            return _held("server", f"{short} is not whole yet: {why}", fix)
         return _held("server", f"{short} is about to be started", _LOOK)
     if record.phase is Phase.STARTED:
         return _starting(facts, shown)
@@ -280,9 +286,10 @@ _UNREADY = "make its readiness check pass (portway.readiness.*); see its last li
 def _ended(shown: InstanceFacts) -> str:
     seen, short = shown.seen, _short(shown.record.id)
     assert seen is not None
+    who = f"the container {seen.failed_container} of {short}" if seen.failed_container else short
     if seen.oom_killed:
-        return f"{short} was killed because it used more memory than its limit"
-    return f"{short} ended with exit code {seen.exit_code}"
+        return f"{who} was killed because it used more memory than its limit"
+    return f"{who} ended with exit code {seen.exit_code}"
 
 
 def _starting(facts: AppFacts, shown: InstanceFacts) -> Hop:
