@@ -1,0 +1,1 @@
+"""Amazon ECS: clusters, task definitions, services and tasks, each operation one function."""
