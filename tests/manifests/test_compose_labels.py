@@ -107,7 +107,7 @@ def test_a_label_beats_app_protocol() -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["balance=random", "sticky=perhaps", "slow-start=soon", "proxy=x", "secure="]
+    "label", ["balance=fastest", "sticky=perhaps", "slow-start=soon", "proxy=x", "secure="]
 )
 def test_a_value_a_port_label_cannot_have_is_an_error(label: str) -> None:
     problem = service_problem("ports: [443:1]", f"labels: ['portway.port.443.{label}']")
