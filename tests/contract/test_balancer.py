@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from portway.balancers.base import Balancer
 from portway.balancers.haproxy.balancer import HAProxyBalancer
 from portway.balancers.memory import MemoryBalancer
+from portway.core.app import ListenerProtocol, ListenerSpec
 from portway.core.errors import BalancerError
-from portway.core.routes import Endpoint, EndpointState, Route, ServedRoute
+from portway.core.routes import Endpoint, EndpointState, Pool, Route, ServedRoute
+from portway.core.rules import Forward
 from portway.core.traffic import Traffic
 from tests.balancers.support import LOOPBACK, free_service_port, make_certificate, make_route
 
@@ -55,6 +58,10 @@ def shape(served: tuple[ServedRoute, ...]) -> list[tuple[object, ...]]:
             r.owner,
             r.port_name,
             {(e.instance_id, e.address, e.port_number, e.state) for e in r.endpoints},
+            {
+                p.name: {(e.instance_id, e.address, e.port_number, e.state) for e in p.endpoints}
+                for p in r.pools
+            },
         )
         for r in served
     ]
@@ -67,6 +74,10 @@ def wanted(*routes: Route) -> list[tuple[object, ...]]:
             r.owner,
             r.port_name,
             {(e.instance_id, e.address, e.port_number, e.state) for e in r.endpoints},
+            {
+                p.name: {(e.instance_id, e.address, e.port_number, e.state) for e in p.endpoints}
+                for p in r.pools
+            },
         )
         for r in sorted(routes, key=lambda r: r.key)
     ]
@@ -130,6 +141,26 @@ async def test_endpoints_drain_come_back_and_leave(balancer: Balancer) -> None:
         route = make_route(number, *endpoints)
         await balancer.apply("shop/web", [route])
         assert shape(await balancer.observe()) == wanted(route)
+
+
+async def test_an_endpoint_comes_drains_and_leaves_each_pool_it_is_in(balancer: Balancer) -> None:
+    plain = make_route(free_service_port(), listener=ListenerSpec(protocol=ListenerProtocol.HTTP))
+    two_ports = (endpoint(1), replace(endpoint(1), port_number=9100))
+    draining = endpoint(1, EndpointState.DRAINING)
+    reloads = -1
+    for one, other in (
+        ((), ()),
+        (two_ports, (endpoint(1),)),
+        ((draining, endpoint(2)), (endpoint(1),)),
+        ((endpoint(2),), (draining,)),
+        ((), ()),
+    ):
+        pools = (Pool(name="one", endpoints=one), Pool(name="other", endpoints=other))
+        route = replace(plain, default=Forward(pools=(("one", 1), ("other", 1))), pools=pools)
+        await balancer.apply("shop/web", [route])
+        assert shape(await balancer.observe()) == wanted(route)
+        before, reloads = reloads, (await balancer.info()).reloads
+        assert before in (-1, reloads)
 
 
 async def test_another_owners_listener_is_refused_and_the_rest_applied(balancer: Balancer) -> None:

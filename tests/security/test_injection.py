@@ -47,7 +47,7 @@ def test_every_command_to_the_balancer_is_one_of_ours(
 ) -> None:
     listener = listener_of(owner, port_name, instance_id, certificate)
     changes = plan_servers([listener], {})
-    entries, _ = plan_map(listener.cookie_map, {})
+    entries, _ = plan_map(listener.groups[0].cookie_map, {})
     commands = [*changes.additions, *changes.weights, *entries, listener.list_path]
     commands += [slot.path for slot in listener.slots]
     assert {character for command in commands for character in command} <= PLAIN

@@ -10,7 +10,14 @@ from collections.abc import Callable, Collection, Sequence
 from portway.balancers.base import BalancerInfo
 from portway.core.errors import BalancerError
 from portway.core.request import ServedRequest
-from portway.core.routes import Route, RouteKey, ServedEndpoint, ServedRoute
+from portway.core.routes import (
+    Endpoint,
+    Route,
+    RouteKey,
+    ServedEndpoint,
+    ServedPool,
+    ServedRoute,
+)
 from portway.core.stack import Certificate
 from portway.core.traffic import Traffic
 
@@ -22,8 +29,8 @@ class MemoryBalancer:
     """Keeps the routes it is given and reports them as served.
 
     `connections` maps an instance id to the connections it is said to have, `traffic_to` to what it is
-    said to have been counted for, on every listener it is behind; `blocked` maps a
-    listener to why it cannot be bound; each of the `fail_next_*` messages fails one call.
+    said to have been counted for, on every listener it is behind, `traffic_to_pool` a pool's name; `blocked`
+    maps a listener to why it cannot be bound; each of the `fail_next_*` messages fails one call.
     """
 
     def __init__(self) -> None:
@@ -37,6 +44,7 @@ class MemoryBalancer:
         self.reported: frozenset[str] = frozenset()
         self.traffic: dict[RouteKey, Traffic] = {}
         self.traffic_to: dict[str, Traffic] = {}
+        self.traffic_to_pool: dict[str, Traffic] = {}
         self._take: TakeRequests | None = None
         # By listener: a route nobody was counted on, and how it was told.
         self._quiet: dict[RouteKey, tuple[Route, ServedRoute]] = {}
@@ -121,7 +129,7 @@ class MemoryBalancer:
 
     def _served_route(self, route: Route) -> ServedRoute:
         is_counted = self.connections or self.requests or self.failed
-        if is_counted or self.traffic or self.traffic_to:
+        if is_counted or self.traffic or self.traffic_to or self.traffic_to_pool:
             return self._counted_route(route)
         known = self._quiet.get(route.key)
         if known is None or known[0] is not route:
@@ -133,17 +141,7 @@ class MemoryBalancer:
             key=route.key,
             owner=route.owner,
             port_name=route.port_name,
-            endpoints=tuple(
-                ServedEndpoint(
-                    instance_id=endpoint.instance_id,
-                    address=endpoint.address,
-                    port_number=endpoint.port_number,
-                    state=endpoint.state,
-                    connections=self.connections.get(endpoint.instance_id, 0),
-                    traffic=self.traffic_to.get(endpoint.instance_id, _NOTHING),
-                )
-                for endpoint in route.endpoints
-            ),
+            endpoints=self._counted(route.endpoints),
             requests=self.requests.get(route.key, 0),
             failed=self.failed.get(route.key, 0),
             traffic=self.traffic.get(route.key)
@@ -151,4 +149,25 @@ class MemoryBalancer:
                 requests=self.requests.get(route.key, 0),
                 not_connected=self.failed.get(route.key, 0),
             ),
+            pools=tuple(
+                ServedPool(
+                    name=pool.name,
+                    endpoints=self._counted(pool.endpoints),
+                    traffic=self.traffic_to_pool.get(pool.name, _NOTHING),
+                )
+                for pool in route.pools
+            ),
+        )
+
+    def _counted(self, endpoints: Sequence[Endpoint]) -> tuple[ServedEndpoint, ...]:
+        return tuple(
+            ServedEndpoint(
+                instance_id=endpoint.instance_id,
+                address=endpoint.address,
+                port_number=endpoint.port_number,
+                state=endpoint.state,
+                connections=self.connections.get(endpoint.instance_id, 0),
+                traffic=self.traffic_to.get(endpoint.instance_id, _NOTHING),
+            )
+            for endpoint in endpoints
         )

@@ -212,3 +212,11 @@ def _fits(pattern: str, text: str) -> bool:
 def _expression(pattern: str) -> str:
     known = {"*": ".*", "?": "."}
     return "".join(known.get(piece) or re.escape(piece[1]) for piece in wildcards(pattern))
+
+
+def forwards(rules: Sequence[Rule], default: Action) -> frozenset[str]:
+    """The names of all pools that any of these actions forwards to."""
+    actions = (default, *(rule.action for rule in rules))
+    return frozenset(
+        name for action in actions if isinstance(action, Forward) for name, _ in action.pools
+    )

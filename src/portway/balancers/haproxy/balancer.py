@@ -319,7 +319,7 @@ class HAProxyBalancer:
             )
             before = self._accepted.get(listener.name)
             if before is not None:
-                sound.append(replace(before, servers=listener.servers))
+                sound.append(before.with_endpoints_of(listener))
         reason = await self._check(sound)
         if reason:
             raise BalancerError("HAProxy refuses its configuration.", hint=f"It said: {reason}")

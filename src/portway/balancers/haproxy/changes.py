@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from portway.balancers.haproxy.listeners import Listener, Server
 from portway.balancers.haproxy.readback import ServerKey, ServerState
-from portway.balancers.haproxy.render import server_options
+from portway.balancers.haproxy.render import group_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +28,18 @@ def plan_servers(
 ) -> ServerChanges:
     """The difference between what HAProxy has and what `listeners` want; nothing when they agree."""
     wanted = {
-        ServerKey(backend=backend, server=server.name): (listener, server)
+        ServerKey(backend=group.backend, server=server.name): (listener, group, server)
         for listener in listeners
-        for backend in listener.backends
-        for server in listener.servers
+        for group in listener.groups
+        for server in group.servers
     }
     additions: list[str] = []
     raised: list[str] = []
     lowered: list[str] = []
-    for key, (listener, server) in wanted.items():
+    for key, (listener, group, server) in wanted.items():
         state = observed.get(key)
         if state is None:
-            additions += _add(key, server, listener)
+            additions += _add(key, server, group_options(listener, group))
         elif state.maintenance:
             additions += [
                 f"set server {key} weight {server.weight}",
@@ -65,8 +65,7 @@ def plan_map(wanted: Mapping[str, str], observed: Mapping[str, str]) -> tuple[li
     return new, gone
 
 
-def _add(key: ServerKey, server: Server, listener: Listener) -> list[str]:
-    options = server_options(listener.route.listener)
+def _add(key: ServerKey, server: Server, options: str) -> list[str]:
     return [
         f"add server {key} {server.address} weight {server.weight} {options}",
         f"enable server {key}",

@@ -9,10 +9,12 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from portway.balancers.haproxy.ruled_problem import ruled_problem
 from portway.core.app import ListenerProtocol
-from portway.core.routes import Endpoint, EndpointState, Route
+from portway.core.routes import Endpoint, EndpointState, Pool, Route
+from portway.core.rules import StickyKind
 
 WEIGHT = 100  # of a READY server; DRAINING is weight 0
 
@@ -49,10 +51,30 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The servers of one backend. `map_path`: where sticky clients' cookies are looked up; "" = nowhere.
+
+    `pool`: whose they are, where the route has rules.
+    """
+
+    backend: str
+    servers: tuple[Server, ...]
+    map_path: str = ""
+    pool: Pool | None = None
+
+    @property
+    def cookie_map(self) -> dict[str, str]:
+        """Cookie value -> server name, READY ones only: a draining instance loses its sticky clients."""
+        if not self.map_path:
+            return {}
+        return {server.cookie: server.name for server in self.servers if server.weight}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """A route as HAProxy will serve it. `slots` is empty without TLS; the first is the default one.
 
-    `is_reported`: every request of it is reported one by one.
+    `is_reported`: every request of it is reported one by one. `pools`: those of a route with rules.
     """
 
     name: str
@@ -61,6 +83,26 @@ class Listener:
     servers: tuple[Server, ...]
     slots: tuple[Slot, ...]
     is_reported: bool = False
+    pools: tuple[Group, ...] = ()
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether it has rules and pools in place of servers of its own."""
+        return self.route.default is not None
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Its servers, backend by backend."""
+        if self.is_ruled:
+            return self.pools
+        return tuple(
+            Group(
+                backend=backend,
+                servers=self.servers,
+                map_path=self.map_path if self.sticky and backend == self.http_backend else "",
+            )
+            for backend in self.backends
+        )
 
     @property
     def speaks_http(self) -> bool:
@@ -74,27 +116,27 @@ class Listener:
     @property
     def speaks_tcp(self) -> bool:
         """Whether anything else than HTTP gets through."""
-        return self.route.listener.protocol in (
-            ListenerProtocol.AUTO,
-            ListenerProtocol.TCP,
-            ListenerProtocol.TLS,
-        )
+        protocol = self.route.listener.protocol
+        if protocol is ListenerProtocol.AUTO:
+            return not self.is_ruled
+        return protocol in (ListenerProtocol.TCP, ListenerProtocol.TLS)
 
     @property
     def sticky(self) -> bool:
         """Whether a cookie keeps a client on its instance."""
-        return self.route.listener.sticky and self.speaks_http
+        return self.route.listener.sticky and self.speaks_http and not self.is_ruled
 
     @property
     def backends(self) -> tuple[str, ...]:
-        """The backends that hold its servers."""
+        """The backends that hold its servers, or answer in their place."""
         http = (self.http_backend,) if self.speaks_http else ()
-        return (*http, self.tcp_backend) if self.speaks_tcp else http
+        own = (*http, self.tcp_backend) if self.speaks_tcp else http
+        return (*own, *(group.backend for group in self.pools))
 
     @property
     def counted(self) -> tuple[str, ...]:
         """The names HAProxy counts under: frontend, backends, and each server of each."""
-        servers = (f"{b}/{server.name}" for b in self.backends for server in self.servers)
+        servers = (f"{g.backend}/{server.name}" for g in self.groups for server in g.servers)
         return (self.name, *self.backends, *servers)
 
     @property
@@ -113,12 +155,13 @@ class Listener:
     def list_path(self) -> str:
         return f"lists/{self.name}.list"
 
-    @property
-    def cookie_map(self) -> dict[str, str]:
-        """Cookie value -> server name, READY ones only: a draining instance loses its sticky clients."""
-        if not self.sticky:
-            return {}
-        return {server.cookie: server.name for server in self.servers if server.weight}
+    def with_endpoints_of(self, other: Listener) -> Listener:
+        """As it is, with the servers of now; a pool that is no more keeps those it had."""
+        now = {group.backend: group.servers for group in other.pools}
+        pools = tuple(
+            replace(group, servers=now.get(group.backend, group.servers)) for group in self.pools
+        )
+        return replace(self, servers=other.servers, pools=pools)
 
 
 def slug(text: str) -> str:
@@ -148,15 +191,24 @@ def build_listener(
     addresses = (route.key.address,) if route.key.address else tuple(public_addresses)
     number = route.key.service_port
     name = f"{slug(route.owner)}-{number}-{digest(route.owner, str(number), *addresses)}"
-    servers = sorted((_server(endpoint) for endpoint in route.endpoints), key=lambda s: s.name)
+    pools = tuple(_group(name, pool) for pool in route.pools) if route.default is not None else ()
+    servers = {server for group in pools for server in group.servers}
     return Listener(
         name=name,
         route=route,
         addresses=addresses,
-        servers=tuple(servers),
+        servers=tuple(sorted(servers, key=_name)) if pools else _servers(route.endpoints),
         slots=_slots(name, route, certificates, fallback_pem),
         is_reported=is_reported,
+        pools=tuple(sorted(pools, key=lambda group: group.backend)),
     )
+
+
+def pool_backend(listener_name: str, pool_name: str) -> str:
+    """The backend of a pool behind a listener."""
+    # Of an ARN, the part that people chose.
+    said = pool_name.rpartition(":")[2].removeprefix("targetgroup/")
+    return f"{listener_name}.{slug(said)}-{digest(pool_name)}"
 
 
 def route_problem(route: Route) -> str:
@@ -166,13 +218,14 @@ def route_problem(route: Route) -> str:
         return f"{number} is not a port number; use 1 to 65535."
     if route.key.address and not is_address(route.key.address):
         return f"{route.key.address!r} is not an IP address to listen on."
-    for endpoint in route.endpoints:
+    pooled = [endpoint for pool in route.pools for endpoint in pool.endpoints]
+    for endpoint in (*route.endpoints, *pooled):
         if not is_address(endpoint.address) or not 1 <= endpoint.port_number <= 65535:
             target = f"{endpoint.address}:{endpoint.port_number}"
             return f"{target!r} of instance {endpoint.instance_id} is not an IP address and port."
     if len({endpoint.instance_id for endpoint in route.endpoints}) < len(route.endpoints):
         return "An instance is listed twice behind this port."
-    return ""
+    return "" if route.default is None else ruled_problem(route)
 
 
 def is_address(text: str) -> bool:
@@ -194,6 +247,26 @@ def _same(first: str, second: str) -> bool:
     if one.version != other.version:
         return False
     return one == other or one.is_unspecified or other.is_unspecified
+
+
+def _group(listener_name: str, pool: Pool) -> Group:
+    backend = pool_backend(listener_name, pool.name)
+    sticky = pool.spec.sticky
+    has_map = sticky is not None and sticky.kind is not StickyKind.SOURCE
+    return Group(
+        backend=backend,
+        servers=_servers(pool.endpoints),
+        map_path=f"maps/{backend}.map" if has_map else "",
+        pool=pool,
+    )
+
+
+def _servers(endpoints: Sequence[Endpoint]) -> tuple[Server, ...]:
+    return tuple(sorted(map(_server, endpoints), key=_name))
+
+
+def _name(server: Server) -> str:
+    return server.name
 
 
 def _server(endpoint: Endpoint) -> Server:

@@ -147,12 +147,10 @@ def _refused(listener: Listener, answer: str) -> BalancerError:
 
 
 async def _sync_maps(session: Session, listeners: Sequence[Listener]) -> None:
-    for listener in listeners:
-        if not listener.sticky:
-            continue
-        path = listener.map_path
+    for group in [group for listener in listeners for group in listener.groups if group.map_path]:
+        path = group.map_path
         observed = parse_map(await session.ask(f"show map {path}"))
-        new, gone = plan_map(listener.cookie_map, observed)
+        new, gone = plan_map(group.cookie_map, observed)
         for cookie in gone:
             await session.ask(f"del map {path} {cookie}")
         for entry in new:

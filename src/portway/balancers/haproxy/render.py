@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from portway.balancers.haproxy import ruled
 from portway.balancers.haproxy.header_rules import (
     DROP_ALIASES,
     LOOK,
@@ -18,7 +19,7 @@ from portway.balancers.haproxy.header_rules import (
     REQUEST_ID,
     SOURCE,
 )
-from portway.balancers.haproxy.listeners import Listener, bind_address
+from portway.balancers.haproxy.listeners import Group, Listener, Server, bind_address
 from portway.balancers.haproxy.request_lines import (
     BACKEND_RULES,
     FRONTEND_RULES,
@@ -91,17 +92,32 @@ def server_options(spec: ListenerSpec) -> str:
     return " ".join(options)
 
 
+def group_options(listener: Listener, group: Group) -> str:
+    """The options of every server of a group."""
+    if group.pool is not None:
+        return ruled.server_options(group.pool.spec)
+    return server_options(listener.route.listener)
+
+
 def _sections(listeners: Sequence[Listener], settings: Settings) -> list[tuple[str, str]]:
     """What only a reload changes, and the servers, which come and go without one; section by section."""
     sections = [(_indented(_defaults()), ""), (_indented(_health()), "")]
-    for listener in listeners:
-        servers = _server_lines(listener)
+    for listener in [one for one in listeners if not one.is_ruled]:
+        servers = _server_lines(listener.servers)
         sections.append((_indented(_frontend(listener, settings)), ""))
         if listener.speaks_http:
             sections.append((_indented(_http_backend(listener, settings)), servers))
         if listener.speaks_tcp:
             sections.append((_indented(_tcp_backend(listener)), servers))
-    return sections
+    # Last, because they come with defaults of their own, and those would be everybody's after them.
+    return sections + [
+        (_indented(lines), _server_lines(servers))
+        for lines, servers in ruled.sections(
+            [one for one in listeners if one.is_ruled],
+            defaults=_defaults(),
+            log=_log() if settings.has_log else [],
+        )
+    ]
 
 
 def _joined(first: str, others: Iterable[str]) -> str:
@@ -279,18 +295,18 @@ def _unavailable(listener: Listener) -> str:
     )
 
 
-def _server_lines(listener: Listener) -> str:
-    return "".join(f"\n    server {s.name} {s.address} weight {s.weight}" for s in listener.servers)
+def _server_lines(servers: Sequence[Server]) -> str:
+    return "".join(f"\n    server {s.name} {s.address} weight {s.weight}" for s in servers)
 
 
 def _side_files(listener: Listener) -> dict[str, str]:
     files = {slot.path: slot.pem for slot in listener.slots}
     if listener.slots:
         files[listener.list_path] = "".join(f"{slot.path}\n" for slot in listener.slots)
-    if listener.sticky:
-        cookies = sorted(listener.cookie_map.items())
-        files[listener.map_path] = "".join(f"{cookie} {name}\n" for cookie, name in cookies)
-    return files
+    for group in [group for group in listener.groups if group.map_path]:
+        cookies = sorted(group.cookie_map.items())
+        files[group.map_path] = "".join(f"{cookie} {name}\n" for cookie, name in cookies)
+    return files | ruled.bodies(listener.route)
 
 
 def _milliseconds(seconds: float) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 from portway.balancers.haproxy.counters import Counters
 from portway.balancers.haproxy.listeners import Listener
 from portway.balancers.haproxy.readback import ServerKey, ServerState, Statistics
-from portway.core.routes import Endpoint, EndpointState, ServedEndpoint, ServedRoute
+from portway.core.routes import (
+    Endpoint,
+    EndpointState,
+    ServedEndpoint,
+    ServedPool,
+    ServedRoute,
+)
 
 
 def served_routes(
@@ -21,8 +27,12 @@ def served_routes(
     """The routes of the current worker (the first reading), with the connections of all workers."""
     connections = _sum_connections(readings)
     running = [one for one in listeners if one.name in readings[0].frontends]
+    live: dict[str, list[ServerKey]] = {}
+    for key, state in servers.items():
+        if not state.maintenance and key.server in endpoints:
+            live.setdefault(key.backend, []).append(key)
     return tuple(
-        _served_route(listener, endpoints, servers, connections, counters)
+        _served_route(listener, endpoints, live, servers, connections, counters)
         for listener in sorted(running, key=lambda one: one.route.key)
     )
 
@@ -38,26 +48,38 @@ def _sum_connections(readings: Sequence[Statistics]) -> dict[ServerKey, int]:
 def _served_route(
     listener: Listener,
     endpoints: Mapping[str, Endpoint],
+    live: Mapping[str, Sequence[ServerKey]],
     servers: Mapping[ServerKey, ServerState],
     connections: Mapping[ServerKey, int],
     counters: Counters,
 ) -> ServedRoute:
-    live: dict[str, list[ServerKey]] = {}
-    for key, state in servers.items():
-        if key.backend in listener.backends and not state.maintenance and key.server in endpoints:
-            live.setdefault(key.server, []).append(key)
+    def served(backends: Sequence[str]) -> tuple[ServedEndpoint, ...]:
+        named: dict[str, list[ServerKey]] = {}
+        for key in (key for backend in backends for key in live.get(backend, ())):
+            named.setdefault(key.server, []).append(key)
+        return tuple(
+            _served_endpoint(endpoints[name], keys, servers, connections, counters)
+            for name, keys in sorted(named.items())
+        )
+
     traffic = counters.total(listener.name, *listener.backends)
     return ServedRoute(
         key=listener.route.key,
         owner=listener.route.owner,
         port_name=listener.route.port_name,
-        endpoints=tuple(
-            _served_endpoint(endpoints[name], keys, servers, connections, counters)
-            for name, keys in sorted(live.items())
-        ),
+        endpoints=() if listener.is_ruled else served(listener.backends),
         requests=traffic.requests,
         failed=traffic.failed,
         traffic=traffic,
+        pools=tuple(
+            ServedPool(
+                name=group.pool.name,
+                endpoints=served([group.backend]),
+                traffic=counters.total(group.backend),
+            )
+            for group in listener.pools
+            if group.pool is not None
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from portway.core.routes import Route
 from portway.core.traffic import Traffic
 
 STATE_FILE = "state.json"
+_FOLDERS = ("certificates", "lists", "maps", "bodies")
 
 
 class SavedState(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +74,8 @@ def write_files(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def remove_others(directory: Path, files: Mapping[str, str]) -> None:
-    """Delete the certificates, lists and maps that no listener uses any more."""
-    for folder in ("certificates", "lists", "maps"):
+    """Delete the certificates, lists, maps and bodies that no listener uses any more."""
+    for folder in _FOLDERS:
         for path in (directory / folder).iterdir():
             if f"{folder}/{path.name}" not in files:
                 path.unlink(missing_ok=True)
@@ -83,7 +84,7 @@ def remove_others(directory: Path, files: Mapping[str, str]) -> None:
 def prepare(directory: Path) -> None:
     """Make the directories, for nobody else to read."""
     try:
-        for path in (directory, *(directory / n for n in ("certificates", "lists", "maps"))):
+        for path in (directory, *(directory / n for n in _FOLDERS)):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.chmod(0o700)
     except OSError as error:
