@@ -72,10 +72,15 @@ class ServedFace:
 
 @asynccontextmanager
 async def serving_face(
-    directory: Path, *, settings: ApiSettings | None = None, **aws: Any
+    directory: Path,
+    *,
+    settings: ApiSettings | None = None,
+    operations: Any = None,
+    **aws: Any,
 ) -> AsyncIterator[ServedFace]:
-    """A server with the AWS face on a port of its own."""
-    operations, stop, started = FakeOperations(), asyncio.Event(), asyncio.Event()
+    """A server with the AWS face on a port of its own, over `operations` or over none that do anything."""
+    operations = operations or FakeOperations()
+    stop, started = asyncio.Event(), asyncio.Event()
     number, path = free_port(), directory / "p.sock"
     listen = f"127.0.0.1:{number}"
     documents, folder = MemoryDocuments(), directory / "aws-keys"
@@ -96,7 +101,7 @@ async def serving_face(
             unix_socket=path,
             keys=KeyFolder(folder),
             key=KeyFolder(folder).create("default", Role.ADMIN, now_ms=0),
-            documents=documents,
+            documents=given["documents"],
             operations=operations,
             region=given.get("region", "us-east-1"),
         )
