@@ -406,6 +406,8 @@ class Placement:
 
     `strategies`: (kind, field); field is a node attribute, "instanceId", "cpu" or "memory". `members`: expressions of the
     cluster query language. `distinct`: no two instances on one node. `daemon`: one on every node. `node`: that one alone.
+    `reserves`: what its Resources ask for is set aside on the node (a reservation before a limit), and it goes only
+    where there is room; `cpu_units` (1/1024) and `memory_bytes` are set aside instead where they are given.
     """
 
     strategies: tuple[tuple[SpreadKind, str], ...] = ()
@@ -413,6 +415,9 @@ class Placement:
     distinct: bool = False
     daemon: bool = False
     node: str = ""
+    reserves: bool = False
+    cpu_units: int = 0
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,9 +132,9 @@ class Draft:
             )
         )
 
-    def block(self, reason: str) -> None:
+    def block(self, reason: str, *, code: str = "", node: str = "") -> None:
         """Say why something cannot be done now."""
-        blocked = Blocked(app_id=self.state.app_id, reason=reason)
+        blocked = Blocked(app_id=self.state.app_id, reason=reason, code=code, node=node)
         if blocked not in self.blocked:
             self.blocked.append(blocked)
 
@@ -171,6 +171,7 @@ class Draft:
             revision=record.identity.revision,
             reason=record.reason,
             never_healthy=record.phase is Phase.DRAINING and record.ready_at_ms is None,
+            never_started=record.phase is Phase.GONE and record.started_at_ms is None,
         )
         self.change(failures=(*self.state.failures, failure)[-FAILURES_KEPT:])
 

@@ -141,12 +141,27 @@ def _note_running(draft: Draft, record: InstanceRecord) -> None:
     elif record.phase is Phase.PLANNED:
         draft.advance(record, Phase.STARTED)
     elif is_failing(draft.observed, record.id) and health is not None:
+        if in_grace(draft, record):
+            return
         since_s = (draft.now_ms - (record.started_at_ms or draft.now_ms)) // 1000
         detail = explained(draft.observed, record.id, health.detail)
         reason = f"it did not become healthy within {since_s} s: {detail}"
         draft.advance(
             record, Phase.DRAINING, reason=reason + last_words(draft, record), failed=True
         )
+
+
+def in_grace(draft: Draft, record: InstanceRecord) -> bool:
+    """Whether an instance is so young that failing checks do not end it; if so, it is looked at again afterwards."""
+    revision = draft.state.revisions.get(record.identity.revision)
+    if revision is None or not revision.app.health_grace_s:
+        return False
+    began_ms = record.started_at_ms or draft.now_ms
+    end_ms = began_ms + int(revision.app.health_grace_s * 1000)
+    if draft.now_ms >= end_ms:
+        return False
+    draft.wake_at(end_ms)
+    return True
 
 
 def _awaits_readiness(draft: Draft, record: InstanceRecord) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from portway.core.app import Protocol
 from portway.core.health import Health
 from portway.core.instance import ObservedInstance
-from portway.core.placement import NodeView
+from portway.core.placement import NodeUse, NodeView
 from portway.core.ports import Holder
 from portway.core.routes import Route, RouteKey, ServedPool, ServedRoute
 
@@ -43,6 +43,7 @@ class Observed:
     readiness: Mapping[str, Health] = field(default_factory=dict)  # where an App has a check for it
     nodes: tuple[NodeView, ...] = ()
     node_load: Mapping[str, int] = field(default_factory=dict)
+    node_use: Mapping[str, NodeUse] = field(default_factory=dict)  # what is set aside, by node
     occupied: Mapping[tuple[Protocol, int], Holder] = field(default_factory=dict)
     certificates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     start_failures: Mapping[str, StartFailure] = field(default_factory=dict)

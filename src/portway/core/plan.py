@@ -52,10 +52,16 @@ Action = StartInstance | StopInstance | RemoveInstance | ApplyRoutes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocked:
-    """Something that cannot be done now, why, and what the user can do."""
+    """Something that cannot be done now, why, and what the user can do.
+
+    `code` says the same to programs where it is about placing or pace (placement.Misfit), `node` is the nearest one to
+    fit.
+    """
 
     app_id: str
     reason: str
+    code: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

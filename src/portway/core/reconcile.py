@@ -13,6 +13,7 @@ from portway.core.deployment import judge_deployment
 from portway.core.draft import Draft
 from portway.core.instance import EngineState, InstanceRecord, Phase
 from portway.core.lifecycle import connections_of, is_absent_from_routes, note_what_happened
+from portway.core.node_rules import count_daemons
 from portway.core.observed import Observed
 from portway.core.plan import ApplyRoutes, Plan, StartInstance, StopInstance
 from portway.core.pooled import endpoints_in_pools
@@ -45,6 +46,7 @@ def reconcile(
     _keep_revisions(draft)
     before = draft.state
     note_what_happened(draft)
+    count_daemons(draft)
     _assign_listeners(draft)
     judge_deployment(draft)
     plan_instances(draft)

@@ -9,7 +9,10 @@ from portway.core.app import StrategyKind
 from portway.core.capacity import Capacity, capacity, replaces_in_place, two_sets
 from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
-from portway.core.lifecycle import has_completed
+from portway.core.lifecycle import has_completed, in_grace
+from portway.core.node_rules import has_to_move, too_many
+from portway.core.placement import Misfit
+from portway.core.pooled import is_served_by_its_groups
 from portway.core.routes import EndpointState
 from portway.core.routing import failing_among, unready_among
 from portway.core.starting import may_start, start_instances
@@ -44,20 +47,25 @@ def take_census(draft: Draft) -> Census:
     target = draft.state.target
     target_id = target.id if target is not None else None
     active = [r for r in draft.live if r.phase < Phase.DRAINING]
-    fresh = [r for r in active if r.identity.revision == target_id]
-    stale = [r for r in active if r.identity.revision != target_id]
+    moving = has_to_move(draft)
+    fresh = [r for r in active if r.identity.revision == target_id and r.id not in moving]
+    stale = [r for r in active if r.identity.revision != target_id or r.id in moving]
     ids = [r.id for r in active]
-    failing, unready = failing_among(draft.observed, ids), unready_among(draft.observed, ids)
+    ill, unready = failing_among(draft.observed, ids), unready_among(draft.observed, ids)
+    failing = ill and frozenset(r.id for r in active if r.id in ill and not in_grace(draft, r))
     routed = _routed_ids(draft)
-    serving = {r.id for r in active if r.phase is Phase.READY} - failing - unready
+    serving = {r.id for r in active if r.phase is Phase.READY} - ill - unready
     if routed is not None:
         # Whoever goes is missed on every listener that has it; whoever comes must be on all of them.
         leaving = {r.id for r in stale}
         serving &= {i for i, on_all in routed.items() if on_all or i in leaving}
+    if draft.observed.pooled:
+        serving = {r.id for r in active if r.id in serving and _is_pooled(draft, r)}
     completed = 0
     if len(draft.live) < len(draft.state.instances):
         ended = [r for r in draft.state.instances if r.phase is Phase.GONE]
-        completed = sum(1 for r in ended if r.identity.revision == target_id and has_completed(r))
+        ended = [r for r in ended if r.identity.revision == target_id]
+        completed = sum(1 for r in ended if has_completed(r) or _ran_once(draft, r))
     return Census(
         count=draft.state.count if target is not None else 0,
         live=draft.live,
@@ -67,6 +75,16 @@ def take_census(draft: Draft) -> Census:
         unready=unready,
         serving=frozenset(serving),
         completed=completed,
+    )
+
+
+def _ran_once(draft: Draft, record: InstanceRecord) -> bool:
+    """Whether the instance was the only one its slot gets; one that was moved off a taken port never ran."""
+    app = draft.app
+    return (
+        app is not None
+        and app.runs_once
+        and (record.failed or record.draining_at_ms is not None or record.started_at_ms is not None)
     )
 
 
@@ -93,12 +111,32 @@ def _routed_ids(draft: Draft) -> dict[str, bool] | None:
     return {instance_id: instance_id not in missed for instance_id in confirmed}
 
 
+def _is_pooled(draft: Draft, record: InstanceRecord) -> bool:
+    return is_served_by_its_groups(draft.state, draft.observed, record)
+
+
 def plan_rollout(draft: Draft) -> None:
     """Let go of what is too much or stale, then start what is missing."""
     census, before = take_census(draft), draft.state
     bounds = bounds_of(draft, census.count)
     _let_go(draft, census, bounds)
     _start(draft, census if draft.state is before else take_census(draft), bounds)
+    if draft.state is before:
+        _say_when_stuck(draft, census, bounds)
+
+
+def _say_when_stuck(draft: Draft, census: Census, bounds: Capacity) -> None:
+    """Bounds that are kept to the letter can leave a deployment nothing to do: 3 instances, 100 % to 125 %."""
+    if draft.app is None or not draft.app.rollout.strict_bounds or not census.stale:
+        return
+    waits = any(r.phase is not Phase.READY for r in census.live)
+    if not waits and missing(census) and len(census.live) >= bounds.maximum_live:
+        rollout = draft.app.rollout
+        draft.block(
+            f"nothing may start and nothing may stop: of {census.count}, at least {bounds.minimum_healthy} "
+            f"({rollout.minimum_percent}%) stay and at most {bounds.maximum_live} ({rollout.maximum_percent}%) run",
+            code=Misfit.BOUNDS,
+        )
 
 
 def bounds_of(draft: Draft, count: int) -> Capacity:
@@ -118,13 +156,16 @@ def bounds_of(draft: Draft, count: int) -> Capacity:
 
 
 def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
+    if draft.state.halted and census.stale:
+        # Nothing will come in their place.
+        return
     if draft.observed.served is None and draft.routes:
         # Who serves cannot be told, so nobody is known to be idle.
         draft.wake_at(draft.now_ms + 1000)
         return
     fresh_serving = [r for r in census.fresh if r.id in census.serving]
     if len(fresh_serving) + census.completed >= census.count:
-        _drain_all(draft, census.stale, _successor(draft))
+        _drain_stale(draft, census.stale)
         _drain_surplus(draft, census)
         return
     excess = len(census.serving) - census.count
@@ -138,9 +179,16 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
         _drain_unready_surplus(draft, census)
 
 
-def _successor(draft: Draft) -> str:
+def _drain_stale(draft: Draft, records: Sequence[InstanceRecord]) -> None:
+    for record in records:
+        draft.advance(record, Phase.DRAINING, reason=_successor(draft, record))
+
+
+def _successor(draft: Draft, record: InstanceRecord) -> str:
     """Why a stale instance leaves, as a phrase."""
     target = draft.state.target
+    if target is not None and record.identity.revision == target.id:
+        return f"its node {record.identity.node} is being drained"
     return f"release {target.release} takes its place" if target else "its app is deleted"
 
 
@@ -165,7 +213,7 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
             r.identity.serial,
         ),
     )
-    for record in order[:surplus]:
+    for record in too_many(draft, order, surplus, serving=census.serving):
         failing = record.id in census.failing
         health = draft.observed.health.get(record.id)
         detail = f"unhealthy: {health.detail}" if failing and health else "scaled down"
@@ -186,14 +234,14 @@ def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int
     idle = [r for r in census.stale if r.id not in census.serving]
     idle.sort(key=lambda r: r.phase is Phase.READY)
     idle_leaving = idle[: max(0, room)]
-    _drain_all(draft, idle_leaving, _successor(draft))
+    _drain_stale(draft, idle_leaving)
     replaced = {r.identity.slot for r in census.fresh if r.id in census.serving}
     serving = sorted(
         (r for r in census.stale if r.id in census.serving),
         key=lambda r: (r.identity.slot not in replaced, -r.identity.slot),
     )
     allowed = max(0, serving_allowed - len(idle_leaving)) if room > 0 else serving_allowed
-    _drain_all(draft, serving[:allowed], _successor(draft))
+    _drain_stale(draft, serving[:allowed])
     return len(idle_leaving) + len(serving[:allowed])
 
 

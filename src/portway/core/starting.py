@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from portway.core.app import App, Exposure, NetworkMode, PortSpec, Protocol
+from collections.abc import Iterator
+
+from portway.core.app import App, Exposure, NetworkMode, Placement, PortSpec, Protocol
 from portway.core.draft import Draft
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
-from portway.core.placement import place
-from portway.core.ports import ANY_ADDRESS, PortRefusal, PortRequest
+from portway.core.placement import (
+    NOTHING,
+    Ground,
+    Misfit,
+    Refusal,
+    demand_of,
+    fitting,
+    place,
+)
+from portway.core.ports import ANY_ADDRESS, Lease, PortRefusal, PortRequest
 from portway.core.routing import is_failing
 from portway.core.state import AppState, Failure, Revision
 
 BACK_OFF_FIRST_S = 1.0
 BACK_OFF_MAX_S = 60.0
+THROTTLE_MAX_S = 1620.0
 # An instance that lived so long before it failed is not part of a crash loop.
 CRASH_LOOP_WINDOW_S = 600.0
 CRASH_LOOP_FAILURES = 3
@@ -53,6 +64,8 @@ def is_crash_looping(state: AppState, *, now_ms: int) -> bool:
 
 def _backs_off(draft: Draft, target: Revision) -> bool:
     """Crash loops slow down: 1 s, 2 s, 4 s ... up to a minute between replacements."""
+    if _is_throttled(draft, target):
+        return True
     recent = recent_failures(draft.state, target.id, now_ms=draft.now_ms)
     if not recent:
         return False
@@ -67,23 +80,59 @@ def _backs_off(draft: Draft, target: Revision) -> bool:
     return True
 
 
-def _start_one(draft: Draft, target: Revision, count: int) -> bool:
-    node = _choose_node(draft)
-    if node is None:
-        draft.block("no node is available to run on")
+def _is_throttled(draft: Draft, target: Revision) -> bool:
+    """Instances that do not even run slow their own starts down to one in 27 minutes, where no deadline ends it (ECS).
+
+    A new revision begins anew, and so does whoever has run.
+    """
+    if not target.app.rollout.is_patient:
         return False
-    slot = _free_slot(draft, target, count)
-    leases = draft.host_pool.propose(
-        node,
-        [_request(draft, spec, slot, node, target.app) for spec in target.app.ports],
-        now_ms=draft.now_ms,
-        occupied=draft.observed.occupied,
-        pending=draft.taken,
+    failures = [f for f in draft.state.failures if f.revision == target.id]
+    in_a_row = 0
+    for failure in reversed(failures):
+        if not failure.never_started:
+            break
+        in_a_row += 1
+    if not in_a_row:
+        return False
+    delay_s = min(THROTTLE_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(16, in_a_row - 1))
+    next_at = failures[-1].at_ms + int(delay_s * 1000)
+    if draft.now_ms >= next_at:
+        return False
+    wait_s = (next_at - draft.now_ms) / 1000
+    draft.block(
+        f"it does not start; the next try is in {wait_s:.0f} s, after: {failures[-1].reason}",
+        code=Misfit.THROTTLED if in_a_row >= CRASH_LOOP_FAILURES else "",
     )
-    if isinstance(leases, PortRefusal):
-        draft.block(leases.reason)
-        draft.wake_at(draft.now_ms + 1000)
-        return False
+    draft.wake_at(next_at)
+    return True
+
+
+def _start_one(draft: Draft, target: Revision, count: int) -> bool:
+    slot = _free_slot(draft, target, count)
+    refusal: Refusal | None = None
+    for node in _nodes_for(draft, target.app):
+        if isinstance(node, Refusal):
+            refusal = node
+            break
+        leases = draft.host_pool.propose(
+            node,
+            [_request(draft, spec, slot, node, target.app) for spec in target.app.ports],
+            now_ms=draft.now_ms,
+            occupied=draft.observed.occupied,
+            pending=draft.taken,
+        )
+        if not isinstance(leases, PortRefusal):
+            _add(draft, target, slot, node, leases)
+            return True
+        refusal = refusal or Refusal(code=Misfit.PORTS, node=node, reason=leases.reason)
+    assert refusal is not None
+    draft.block(refusal.reason, code=refusal.code, node=refusal.node)
+    draft.wake_at(draft.now_ms + 1000)
+    return False
+
+
+def _add(draft: Draft, target: Revision, slot: int, node: str, leases: tuple[Lease, ...]) -> None:
     serial = draft.state.next_serial
     identity = InstanceIdentity(
         id=instance_id(draft.state.app_id, slot=slot, serial=serial),
@@ -96,14 +145,44 @@ def _start_one(draft: Draft, target: Revision, count: int) -> bool:
         leases=leases,
     )
     draft.add(InstanceRecord(identity=identity, planned_at_ms=draft.now_ms))
-    return True
 
 
-def _choose_node(draft: Draft) -> str | None:
+def _nodes_for(draft: Draft, app: App) -> Iterator[str | Refusal]:
+    """The nodes to try, the best first; a Refusal where there is none."""
+    ground = ground_of(draft)
+    if app.placement != Placement():
+        fit = fitting(app, ground)
+        yield from (fit,) if isinstance(fit, Refusal) else fit
+        return
+    best = place(ground.nodes, app_instances=ground.mine, all_instances=ground.load)
+    if best is None:
+        yield Refusal(code=Misfit.NO_NODES, node="", reason="no node is available to run on")
+        return
+    yield best
+    if len(ground.nodes) > 1:
+        fit = fitting(app, ground)
+        yield from () if isinstance(fit, Refusal) else (name for name in fit if name != best)
+
+
+def ground_of(draft: Draft) -> Ground:
+    """What placing looks at, with what this very plan has added."""
     mine: dict[str, int] = {}
     for record in draft.live:
         mine[record.identity.node] = mine.get(record.identity.node, 0) + 1
-    return place(draft.observed.nodes, app_instances=mine, all_instances=draft.observed.node_load)
+    used = draft.observed.node_use
+    known = {record.id for record in draft.before.instances}
+    for record in draft.live:
+        revision = draft.state.revisions.get(record.identity.revision)
+        if record.id not in known and revision is not None:
+            node = record.identity.node
+            used = {**used, node: used.get(node, NOTHING).plus(demand_of(revision.app))}
+    return Ground(
+        nodes=draft.observed.nodes,
+        mine=mine,
+        load=draft.observed.node_load,
+        used=used,
+        bits=draft.state.next_serial,
+    )
 
 
 def _free_slot(draft: Draft, target: Revision, count: int) -> int:

@@ -72,7 +72,7 @@ class Deployment:
 class Failure:
     """An instance that left on its own, kept for back-off, the deployment's verdict and for people.
 
-    `never_healthy`: it ran all of its start-up time without passing its check.
+    `never_healthy`: it ran all of its start-up time without passing its check. `never_started`: it did not even run.
     """
 
     at_ms: int
@@ -80,6 +80,7 @@ class Failure:
     revision: str
     reason: str
     never_healthy: bool = False
+    never_started: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
