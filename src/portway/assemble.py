@@ -30,6 +30,7 @@ from portway.controller.ports.host_ports import HostPorts
 from portway.controller.ports.leases import Leases
 from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.world import app_of
+from portway.core.balancing.targets import FAILED
 from portway.core.errors import PortwayError
 from portway.core.port_words import PortKind
 from portway.core.ports import EPHEMERAL, PortPool
@@ -61,7 +62,9 @@ async def running(
         leases = _leases(config, engine)
         balancer = _balancer(config, leases)
         await balancer.open()
-        controller = _controller(config, engine, balancer, store, leases, clock)
+        addresses = load_balancer_addresses(config, store, home_id)
+        await addresses.open()
+        controller = _controller(config, engine, balancer, store, leases, clock, addresses)
         cleanup.push_async_callback(_leave, controller)
         await controller.open()
         if engine.traits.uses_host_kernel:
@@ -131,7 +134,8 @@ async def _leave(controller: Controller) -> None:
     """The balancer goes on serving; where there is nothing to serve, it goes too."""
     await controller.balancer.close()
     # Nothing is known of what there is to serve until the store has been read.
-    if controller.is_open and not controller.world.apps:
+    serves = controller.world.apps or controller.balancing.owners
+    if controller.is_open and not serves:
         await controller.balancer.shutdown()
 
 
@@ -272,16 +276,20 @@ def _controller(
     store: Store,
     leases: Leases,
     clock: SystemClock,
+    addresses: LoadBalancerAddresses,
 ) -> Controller:
     checker: Checker = NetworkChecker(engine, clock)
+    target_checker: Checker | None = None
     if isinstance(engine, MemoryEngine):
-        checker = MemoryChecker(engine)
+        checker, target_checker = MemoryChecker(engine), MemoryTargetChecker(engine)
     return Controller(
         engine=engine,
         balancer=balancer,
         store=store,
         leases=leases,
         checker=checker,
+        target_checker=target_checker,
+        addresses=addresses,
         clock=clock,
         publish_address=config.publish_address,
         policy=PolicyFile(config.home, runs_commands=not engine.traits.runs_images),
@@ -297,3 +305,14 @@ class MemoryChecker:
 
     async def check(self, target: ProbeTarget) -> tuple[bool, str]:
         return self._engine.health_of(target.instance_id)
+
+
+class MemoryTargetChecker:
+    """Likewise for targets of load balancers; one registered by hand is well."""
+
+    def __init__(self, engine: MemoryEngine) -> None:
+        self._engine = engine
+
+    async def check(self, target: ProbeTarget) -> tuple[bool, str]:
+        passed = not target.subject or self._engine.health_of(target.subject)[0]
+        return passed, "" if passed else FAILED

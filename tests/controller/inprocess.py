@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from portway.assemble import MemoryChecker
+from portway.assemble import MemoryChecker, MemoryTargetChecker
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.loop import Controller
@@ -141,6 +141,7 @@ class Portway:
             store=self.store,
             leases=self.leases,
             checker=MemoryChecker(self.engine),
+            target_checker=MemoryTargetChecker(self.engine),
             clock=self.clock,
             publish_address="127.0.0.1",
         )

@@ -57,3 +57,14 @@ class _Following:
 def gist(reason: str) -> str:
     """The reason less its numbers: the same reason, however long it has been so."""
     return "".join(c for c in reason if not c.isdigit())
+
+
+def blocked(app_id: str, reason: str, *, now_ms: int) -> Event:
+    """That an App cannot go on, and why."""
+    return Event(
+        at_ms=now_ms,
+        kind="app.blocked",
+        message=reason,
+        stack=app_id.rpartition("/")[0],
+        app_id=app_id,
+    )

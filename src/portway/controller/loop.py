@@ -10,10 +10,11 @@ from dataclasses import replace
 import structlog
 
 from portway.balancers.base import Balancer
+from portway.controller.balancing.balancing import Addresses, Balancing
 from portway.controller.clock import Clock
 from portway.controller.executor import Executor
 from portway.controller.health.probes import Checker, Prober
-from portway.controller.journal import Journal, gist
+from portway.controller.journal import Journal, blocked, gist
 from portway.controller.observer import Observer
 from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
@@ -21,13 +22,12 @@ from portway.controller.ports.leases import Leases, listener_leases
 from portway.controller.rest import Rest
 from portway.controller.saving import Doubts, to_the_end
 from portway.controller.settle import settle_stack
-from portway.controller.strangers import clear_away
+from portway.controller.strangers import clear_away, lingering
 from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.telemetry.metrics import Metrics
 from portway.controller.telemetry.receipts import Receipts
-from portway.controller.world import RUN_SLOT, World, app_of
+from portway.controller.world import World, app_of
 from portway.core.errors import BalancerError, StoreError
-from portway.core.events import Event
 from portway.core.instance import Phase
 from portway.core.ownership import ALWAYS
 from portway.core.plan import Blocked, Plan
@@ -65,6 +65,8 @@ class Controller:
         publish_address: str,
         access_log: AccessLog | None = None,
         policy: PolicyFile | None = None,
+        addresses: Addresses | None = None,
+        target_checker: Checker | None = None,
     ) -> None:
         self.engine, self.balancer, self.store = engine, balancer, store
         self.leases = leases
@@ -103,12 +105,21 @@ class Controller:
             ownership=self.ownership,
             policy=self.policy,
         )
+        self.balancing = Balancing(
+            self.world,
+            store.documents,
+            clock,
+            addresses=addresses,
+            touch=self.touch,
+            checker=target_checker,
+        )
         self.observer = Observer(
             self.world,
             engine,
             balancer,
             clock,
             publish_address=publish_address,
+            balancing=self.balancing,
             metrics=self.metrics,
         )
         self.receipts = Receipts(self, also_reported=lambda: self.access_log.owners)
@@ -126,6 +137,7 @@ class Controller:
         self.ownership.restore(past, snapshot.apps, now_ms=now_ms)
         self.access_log.note(Batch(apps=snapshot.apps))
         self.receipts.resume()
+        await self.balancing.open()
         with suppress(BalancerError):
             await self.serve_certificates()
         self.is_open = True
@@ -135,6 +147,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.executor.run())
             group.create_task(self.prober.run())
+            group.create_task(self.balancing.run())
             group.create_task(self.receipts.run())
             group.create_task(self._watch_engine())
             group.create_task(self._resync())
@@ -153,7 +166,8 @@ class Controller:
     async def serve_certificates(self) -> None:
         """A balancer that does not take them now is asked again; it serves what it has meanwhile."""
         try:
-            await self.balancer.certificates(tuple(self.world.certificates.values()))
+            found = (*self.world.certificates.values(), *self.balancing.certificates.values())
+            await self.balancer.certificates(found)
             self.world.problems.pop("certificates", None)
         except BalancerError as error:
             self.world.problems["certificates"] = str(error)
@@ -203,8 +217,9 @@ class Controller:
         self.touch(app_id)
 
     def _routes_changed(self, app_id: str) -> None:
-        self.observer.note_routes_changed(app_id)
-        self.touch(app_id)
+        for name in (app_id, *self.balancing.apps_of(app_id)):
+            self.observer.note_routes_changed(name)
+            self.touch(name)
 
     def _health_changed(self, instance_id: str) -> None:
         self.metrics.event_seen(app_of(instance_id), "health")
@@ -289,7 +304,13 @@ class Controller:
         self.metrics.queue_length = len(due)
         for app_id in due:
             self._wakes.pop(app_id, None)
-        return sorted(app_id for app_id in due if not self.executor.is_applying(app_id))
+        return sorted(app_id for app_id in due if not self._is_being_routed(app_id))
+
+    def _is_being_routed(self, app_id: str) -> bool:
+        """Whether its Routes, or those of a load balancer it is behind, are being changed; it is touched when they are."""
+        state = self.world.apps.get(app_id)
+        owners = self.balancing.owners_of(state) if state is not None else ()
+        return any(self.executor.is_applying(owner) for owner in (app_id, *owners))
 
     async def _observe(self) -> None:
         self.touch(*await self.observer.refresh(self._ripe()))
@@ -318,6 +339,9 @@ class Controller:
 
     async def _step(self, app_id: str) -> None:
         """One look at one App."""
+        if self.balancing.is_owner(app_id):
+            self._look_at_balancer(app_id)
+            return
         state = self.world.apps.get(app_id)
         self.executor.perform(clear_away(self.world, app_id))
         if state is None:
@@ -340,10 +364,18 @@ class Controller:
         if plan.wake_at_ms is not None:
             self._wakes[app_id] = plan.wake_at_ms
         self.rest.note(app_id, plan, settled=not self._is_unsettled(plan.state))
+        if changed:
+            self.touch(*self.balancing.owners_of(plan.state))
         if changed or self._is_unsettled(plan.state):
-            self.touch(*(s.app_id for s in self._dependents(plan.state)))
+            self.touch(*(s.app_id for s in self.world.dependents(plan.state)))
             await self.settle(state.app_id.rpartition("/")[0])
         await self._note_blocked(app_id, plan)
+
+    def _look_at_balancer(self, owner: str) -> None:
+        look = self.balancing.look(owner)
+        self.executor.perform(look.actions)
+        if look.wake_at_ms is not None:
+            self._wakes[owner] = look.wake_at_ms
 
     def _note_leases(self, plan: Plan) -> None:
         """The decisions are saved: ports change hands, and those an engine found taken are kept away from."""
@@ -356,15 +388,6 @@ class Controller:
                 for lease in record.identity.leases:
                     self.leases.refuse(lease, failure.reason, now_ms=now_ms)
         self.world.forget_gone(plan.state)
-
-    def _dependents(self, state: AppState) -> list[AppState]:
-        """The Apps that may have waited for this one."""
-        name = state.app_id.rpartition("/")[2]
-        return [
-            other
-            for other in self.world.of_stack(state.app_id.rpartition("/")[0])
-            if other.target and any(d.name == name for d in other.target.app.depends_on)
-        ]
 
     def _is_unsettled(self, state: AppState) -> bool:
         """Whether the stack still waits for something to follow: a save may have failed, or a controller died."""
@@ -438,17 +461,9 @@ class Controller:
         known = self._journalled.get(app_id, frozenset())
         fresh = [r for r in reasons if gist(r) not in known]
         if fresh:
-            await self.save(Batch(events=tuple(self._blocked_event(app_id, r) for r in fresh)))
+            now_ms = self.clock.now_ms()
+            await self.save(Batch(events=tuple(blocked(app_id, r, now_ms=now_ms) for r in fresh)))
         self._journalled[app_id] = frozenset(map(gist, reasons))
-
-    def _blocked_event(self, app_id: str, reason: str) -> Event:
-        return Event(
-            at_ms=self.clock.now_ms(),
-            kind="app.blocked",
-            message=reason,
-            stack=app_id.rpartition("/")[0],
-            app_id=app_id,
-        )
 
     async def settle(self, stack_name: str) -> None:
         """Do what the end of an App's deployment means for its stack. The caller holds `lock`."""
@@ -456,9 +471,8 @@ class Controller:
         if stack is None:
             return
         states = self.world.of_stack(stack.name)
-        batch = settle_stack(
-            stack, states, now_ms=self.clock.now_ms(), lingering=self._lingering(states)
-        )
+        left = lingering(self.world, states, self.executor.is_applying)
+        batch = settle_stack(stack, states, now_ms=self.clock.now_ms(), lingering=left)
         if batch is None:
             return
         if stack.name in batch.deleted_stacks:
@@ -468,20 +482,6 @@ class Controller:
         self.touch(*(state.app_id for state in self.world.of_stack(stack.name)))
         if stack.name in batch.deleted_stacks:
             await self.forget_stack(stack.name)
-
-    def _lingering(self, states: Sequence[AppState]) -> frozenset[str]:
-        """The Apps of which the engine or the balancer may still have something."""
-        return frozenset(
-            state.app_id
-            for state in states
-            if state.target is None
-            and (
-                (seen := self.world.seen(state.app_id)) is None
-                or any(i.identity.slot != RUN_SLOT for i in seen.values())
-                or self.world.served_by(state.app_id) != {}
-                or self.executor.is_applying(state.app_id)
-            )
-        )
 
     def _forget_apps(self, states: Sequence[AppState]) -> None:
         for state in states:

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 import structlog
 
 from portway.balancers.base import Balancer
+from portway.controller.balancing.balancing import Balancing
 from portway.controller.clock import Clock
 from portway.controller.doubt import DOUBTED, doubted
 from portway.controller.health.probes import ProbeTarget
@@ -19,6 +20,7 @@ from portway.controller.why.inspecting import inspect
 from portway.controller.world import World, unmet_dependency
 from portway.core.app import CheckKind, HealthCheck, Protocol
 from portway.core.errors import PortwayError
+from portway.core.health import Health
 from portway.core.inside import explain
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import UNSEEN, Observed
@@ -55,9 +57,11 @@ class Observer:
         clock: Clock,
         *,
         publish_address: str,
+        balancing: Balancing | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._world = world
+        self._balancing = balancing
         self._metrics = metrics or Metrics()
         self._engine = engine
         self._balancer = balancer
@@ -178,7 +182,7 @@ class Observer:
         if wants_listener(state):
             given_out = world.listeners_by_number()
             occupied = ChainMap(given_out, cast("dict[tuple[Protocol, int], Holder]", occupied))
-        return Observed(
+        found = Observed(
             instances=world.seen(app_id),
             unseen=DOUBTED if app_id in world.doubted else UNSEEN,
             served=world.served_by(app_id),
@@ -196,6 +200,19 @@ class Observer:
             waiting_for=waiting,
             route_error=world.route_errors.get(app_id, ""),
             publish_address=self._publish_address,
+        )
+        return self._with_pools(state, found)
+
+    def _with_pools(self, state: AppState, found: Observed) -> Observed:
+        """The same, with how the App's instances stand as targets of load balancers."""
+        if self._balancing is None or not self._balancing.owners_of(state):
+            return found
+        verdicts = self._balancing.verdicts(state, found.health)
+        return replace(
+            found,
+            health=ChainMap(verdicts, cast("dict[str, Health]", found.health)),
+            pooled=self._balancing.pooled(state),
+            drain_timeout_s=self._balancing.drain_timeout_s(state),
         )
 
     async def fetch_last_words(self, state: AppState) -> None:

@@ -5,11 +5,12 @@ But an instance of an App that was deleted is known: its start was on its way me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from portway.controller.world import RUN_SLOT, World
 from portway.core.instance import EngineState, ObservedInstance
 from portway.core.plan import Action, ApplyRoutes, RemoveInstance
+from portway.core.state import AppState
 
 
 def clear_away(world: World, app_id: str) -> list[Action]:
@@ -52,3 +53,20 @@ def _note(world: World, app_id: str, running: Sequence[str]) -> None:
             f"{', '.join(running)} runs, but no such app is known (was the store replaced?); "
             f"deploy {app_id.rpartition('/')[0]} again to take it over"
         )
+
+
+def lingering(
+    world: World, states: Sequence[AppState], is_applying: Callable[[str], bool]
+) -> frozenset[str]:
+    """The Apps of which the engine or the balancer may still have something."""
+    return frozenset(
+        state.app_id
+        for state in states
+        if state.target is None
+        and (
+            (seen := world.seen(state.app_id)) is None
+            or any(i.identity.slot != RUN_SLOT for i in seen.values())
+            or world.served_by(state.app_id) != {}
+            or is_applying(state.app_id)
+        )
+    )

@@ -167,6 +167,15 @@ class World:
             for number in spec.service_ports
         }
 
+    def dependents(self, state: AppState) -> list[AppState]:
+        """The Apps that may have waited for this one."""
+        name = state.app_id.rpartition("/")[2]
+        return [
+            other
+            for other in self.of_stack(state.app_id.rpartition("/")[0])
+            if other.target and any(d.name == name for d in other.target.app.depends_on)
+        ]
+
     def find_record(self, instance_id: str) -> InstanceRecord | None:
         """The record of an instance by its full id."""
         state = self.apps.get(app_of(instance_id))

@@ -7,7 +7,7 @@ it lacks get their default. So a field may be added with a default, never rename
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -54,3 +54,20 @@ def decode(kind: type[T], document: str, *, where: str = "") -> T:
         ) from error
     assert isinstance(value, kind), kind
     return value
+
+
+def to_body(value: object) -> dict[str, Any]:
+    """The value as the body of a Document."""
+    return msgspec.to_builtins(value, enc_hook=_plain)
+
+
+def from_body(kind: type[T], body: Mapping[str, Any], *, where: str = "") -> T:
+    """The value a Document's body holds; StoreError naming `where` when it is not a `kind`."""
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise StoreError(
+            f"{where or kind.__name__} is saved in a form this portway does not understand: {error}.",
+            hint="Nothing was changed. Start the portway version that saved it, or restore a backup.",
+            retryable=False,
+        ) from error

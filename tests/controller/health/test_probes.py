@@ -267,7 +267,7 @@ async def test_without_a_file_descriptor_no_verdict_comes_of_it(
     async def none_left(*_: object, **__: object) -> bytes:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("portway.controller.health.probes.ask", none_left)
+    monkeypatch.setattr("portway.controller.health.asker.ask", none_left)
     with pytest.raises(CheckNotMadeError, match="Too many open files"):
         await checked(target(80, kind=HTTP))
 

@@ -18,14 +18,8 @@ from zlib import crc32
 import structlog
 
 from portway.controller.clock import Clock
-from portway.controller.health.checks import (
-    STATUS_LINE_BYTES_MAX,
-    CheckNotMadeError,
-    ask,
-    ours,
-    refuse_late,
-    status_of,
-)
+from portway.controller.health.asker import Asker
+from portway.controller.health.checks import CheckNotMadeError, ours
 from portway.controller.telemetry.metrics import CHECKS, Metrics
 from portway.core.app import CheckKind, HealthCheck
 from portway.core.errors import EngineError, EngineErrorKind
@@ -64,6 +58,7 @@ class ProbeTarget:
     engine_health: str = ""
     is_readiness: bool = False
     is_proven: bool = False
+    subject: str = ""  # the instance behind it, where it is not `instance_id` itself
 
     @property
     def key(self) -> str:
@@ -85,10 +80,7 @@ class NetworkChecker:
     def __init__(self, engine: InstanceEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        # An instance's certificate is its own and seldom says its address: that it speaks TLS is enough.
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._tls.check_hostname = False
-        self._tls.verify_mode = ssl.CERT_NONE
+        self._asker = Asker("portway-health")
 
     async def check(self, target: ProbeTarget) -> tuple[bool, str]:
         if target.engine_health in ("starting", "unhealthy"):
@@ -130,16 +122,10 @@ class NetworkChecker:
             return False, "it has no address yet"
         where = f"{target.address}:{target.port_number}"
         try:
-            match target.check.kind:
-                case CheckKind.HTTP:
-                    return await self._http(target, target.port_number)
-                case CheckKind.HTTPS:
-                    return await self._https(target, target.port_number)
-                case _:
-                    await ask(
-                        target.address, target.port_number, b"", timeout_s=target.check.timeout_s
-                    )
-                    return True, f"{where} accepts connections"
+            status = await self._asker.ask(target.check, target.address, target.port_number)
+            if target.check.kind is CheckKind.TCP:
+                return True, f"{where} accepts connections"
+            return _judged(target.check, status)
         except TimeoutError:
             return False, f"no answer from {where} within {target.check.timeout_s:g} s"
         except ConnectionRefusedError:
@@ -148,49 +134,6 @@ class NetworkChecker:
             if mine := ours(error):
                 raise mine from error
             return False, f"{where}: {error.strerror or error}"
-
-    async def _http(self, target: ProbeTarget, number: int) -> tuple[bool, str]:
-        timeout_s = target.check.timeout_s
-        head = await ask(target.address, number, _request(target), timeout_s=timeout_s)
-        return _judged(target.check, status_of(head))
-
-    async def _https(self, target: ProbeTarget, number: int) -> tuple[bool, str]:
-        timeout_s = target.check.timeout_s
-        deadline_s = asyncio.get_running_loop().time() + timeout_s
-        try:
-            async with asyncio.timeout_at(deadline_s):
-                status = await self._https_status(target, number)
-        except TimeoutError:
-            refuse_late(deadline_s)
-            raise
-        return _judged(target.check, status)
-
-    async def _https_status(self, target: ProbeTarget, number: int) -> int | None:
-        reader, writer = await asyncio.open_connection(
-            target.address,
-            number,
-            ssl=self._tls,
-            server_hostname=target.check.host.partition(":")[0] or target.address,
-            ssl_shutdown_timeout=target.check.timeout_s,
-            limit=STATUS_LINE_BYTES_MAX,
-        )
-        try:
-            writer.write(_request(target))
-            return status_of(await reader.readline())
-        except (ValueError, asyncio.LimitOverrunError):
-            return None
-        finally:
-            writer.close()
-
-
-def _request(target: ProbeTarget) -> bytes:
-    check = target.check
-    address = f"[{target.address}]" if ":" in target.address else target.address
-    host = check.host or f"{address}:{target.port_number}"
-    return (
-        f"{check.method} {check.path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: portway-health\r\n"
-        "Accept: */*\r\nConnection: close\r\n\r\n"
-    ).encode()
 
 
 def _judged(check: HealthCheck, status: int | None) -> tuple[bool, str]:
