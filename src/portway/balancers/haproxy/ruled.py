@@ -31,6 +31,8 @@ _COOKIE = "AWSALB"
 _APP_COOKIE = "AWSALBAPP-0"
 _ADDRESSES_MAX = 30  # of X-Forwarded-For, as ALB has it
 _EMPTY = "Service Temporarily Unavailable"
+# A worker that is finishing counts its servers as none, and still answers those who are connected.
+_IS_EMPTY = "if { nbsrv() eq 0 } !{ stopping }"
 _REASONS = {
     400: "Bad Request",
     405: "Method Not Allowed",
@@ -254,8 +256,8 @@ def _http_backend(listener: Listener, group: Group) -> list[str]:
         *_backend(listener, group),
         "http-reuse safe",
         "retry-on conn-failure",
-        "http-request set-var(txn.own) bool(1) if { nbsrv() eq 0 }",
-        f"{_empty(listener)} if {{ nbsrv() eq 0 }}",
+        f"http-request set-var(txn.own) bool(1) {_IS_EMPTY}",
+        f"{_empty(listener)} {_IS_EMPTY}",
         *(_sticky(group) if group.map_path else []),
     ]
 
