@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from portway.controller.balancing.balancing import Balancing
+from portway.controller.clock import SystemClock
 from portway.controller.machine.base import Finding, Severity
 from portway.controller.overview import Overview
 from portway.controller.views import (
@@ -29,12 +31,14 @@ from portway.controller.views import (
     StackView,
     StrategyRequest,
 )
+from portway.controller.world import World
 from portway.core.app import Build
 from portway.core.errors import ManifestError, Problem, RequestError
 from portway.core.events import Event
 from portway.core.facts import Diagnosis, Verdict
 from portway.core.placement import NodeView
 from portway.engines.base import ExecRequest, LogLine, Progress, Stream
+from portway.store.documents import MemoryDocuments
 
 PORT = PortView(name="http", container_port=80, host_port=31004, service_port=8000)
 
@@ -109,6 +113,11 @@ class FakeOperations:
         self.closed: list[str] = []
         self.sessions: list[FakeSession] = []
         self.variables: dict[str, str] = {"LEVEL": "info"}
+        self.documents = MemoryDocuments()
+        world = World(
+            nodes=(NodeView(name="node-1", address="127.0.0.1"),), instances={}, served={}
+        )
+        self.balancing = Balancing(world, self.documents, SystemClock(), touch=lambda *_: None)
         self.kept: list[ReleaseView] = []
         self.chain: list[CertificateView] = []
         self.uploaded_bytes = 0
@@ -203,6 +212,10 @@ class FakeOperations:
     async def delete_stack(self, name: str, *, drain: bool = True) -> PromotionView:
         self._called("delete_stack", name, drain=drain)
         return self._promotion()
+
+    async def secrets(self, names: Sequence[str]) -> Mapping[str, str]:
+        self._called("secrets", *names)
+        return {}
 
     async def plan(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False

@@ -18,7 +18,7 @@ from portway.cli.options import (
 
 
 @click.command("deploy")
-@click.argument("source", required=False, default=".", metavar="[DIR|FILE]")
+@click.argument("sources", nargs=-1, metavar="[DIR|FILE...]")
 @stack_option
 @click.option("--force", is_flag=True, help="Replace instances even where nothing changed.")
 @click.option("--profile", "profiles", multiple=True, help="Also the services of this profile.")
@@ -35,7 +35,7 @@ from portway.cli.options import (
 @no_wait_option
 @json_option
 def command(
-    source: str,
+    sources: tuple[str, ...],
     stack: str | None,
     force: bool,
     profiles: tuple[str, ...],
@@ -47,6 +47,7 @@ def command(
 ) -> None:
     """Deploy the manifest in DIR (or FILE): build, make a release, promote it, wait until it is healthy.
 
+    Task definitions and services of ECS may be several files: portway deploy taskdef.json service.json.
     Starts a server in the background when none runs. A release that does not become healthy
     leaves the running one as it is.
     """
@@ -55,7 +56,7 @@ def command(
     from portway.cli.project import read_project
 
     project = read_project(
-        source,
+        *(sources or (".",)),
         stack=stack,
         profiles=profiles,
         env_files=env_files,

@@ -14,7 +14,7 @@ from portway.controller.views import PlanChange, PlanView, PortView
 
 
 @click.command("plan")
-@click.argument("source", required=False, default=".", metavar="[DIR|FILE]")
+@click.argument("sources", nargs=-1, metavar="[DIR|FILE...]")
 @stack_option
 @click.option("--profile", "profiles", multiple=True, help="Also the services of this profile.")
 @click.option(
@@ -27,7 +27,7 @@ from portway.controller.views import PlanChange, PlanView, PortView
 )
 @json_option
 def command(
-    source: str,
+    sources: tuple[str, ...],
     stack: str | None,
     profiles: tuple[str, ...],
     env_files: tuple[str, ...],
@@ -38,7 +38,7 @@ def command(
     from portway.cli.project import read_project
 
     project = read_project(
-        source,
+        *(sources or (".",)),
         stack=stack,
         profiles=profiles,
         env_files=env_files,

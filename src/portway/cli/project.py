@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from portway.cli.stacks import inferred_stack, require_manifest
+from portway.cli.stacks import companion_of, inferred_stack, require_manifest
 from portway.controller.views import ReleaseRequest
 from portway.core.errors import RequestError
 from portway.manifests.base import Manifest
-from portway.manifests.compose import compose_references, parse_compose
 from portway.manifests.interpolate import parse_dotenv
+from portway.manifests.language import Source, language_of, parse_manifest
 from portway.manifests.reader import decode_manifest
 
 _SIZE_MAX_BYTES = 1024 * 1024
@@ -57,7 +57,7 @@ class Project:
 
 def read_project(
     source: str,
-    *,
+    *others: str,
     stack: str | None,
     profiles: Sequence[str] = (),
     env_files: Sequence[str] = (),
@@ -65,22 +65,32 @@ def read_project(
 ) -> Project:
     """The project in a directory or of a file. ManifestError with every problem when it cannot be used.
 
+    `others` are further files of it, in languages that take several.
     ${...} is filled from the process environment, then .env, then what is `stored` for the stack.
     """
     path = require_manifest(source)
     text, file = _read(path), _shown(path)
     directory = path.resolve().parent
     name = inferred_stack(stack, directory=directory)
-    references = compose_references(text, file=file)
+    language = language_of(text)
+    references = language.references(text, file, {})
     given = {**stored(name), **_dotenv(directory, env_files), **os.environ}
     variables = {name: given[name] for name in references.variables if name in given}
     # A second look, for the path of an env_file may itself hold a variable.
-    references = compose_references(text, file=file, variables=variables)
+    references = language.references(text, file, variables)
     files = {
         name: content
         for name in references.files
         if (content := _env_file(directory, name)) is not None
     }
+    if language.takes_files:
+        beside = companion_of(path) if not others and path != Path(source) else None
+        files |= _other_files(file, [*others, *([str(beside)] if beside else [])])
+    elif others:
+        raise RequestError(
+            f"{file} is deployed alone: several files are one manifest only where they are task definitions and services of ECS.",
+            hint=f"Leave out {others[0]}.",
+        )
     project = Project(
         stack=name,
         text=text,
@@ -96,8 +106,8 @@ def read_project(
 
 def reread(project: Project, text: str) -> Project:
     """The same project with another text, parsed."""
-    manifest = parse_compose(
-        text,
+    source = Source(
+        text=text,
         stack=project.stack,
         file=project.file,
         variables=project.variables,
@@ -105,6 +115,7 @@ def reread(project: Project, text: str) -> Project:
         directory=str(project.directory),
         profiles=project.profiles,
     )
+    manifest = parse_manifest(source)
     return replace(project, text=text, manifest=manifest)
 
 
@@ -115,6 +126,20 @@ def _dotenv(directory: Path, env_files: Sequence[str]) -> dict[str, str]:
         if env_files or path.is_file():
             values |= parse_dotenv(_read(path), _shown(path), os.environ)
     return values
+
+
+def _other_files(first: str, names: Sequence[str]) -> dict[str, str]:
+    """The further files by name, each given once."""
+    files: dict[str, str] = {}
+    for name in names:
+        path = Path(name)
+        if not path.is_file():
+            raise RequestError(f"There is no file {name}.", hint="Give the files of one stack.")
+        shown = _shown(path)
+        if shown == first or shown in files:
+            raise RequestError(f"{shown} is given twice.", hint="Give it once.")
+        files[shown] = _read(path)
+    return files
 
 
 def _env_file(directory: Path, name: str) -> str | None:

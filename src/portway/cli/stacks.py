@@ -8,7 +8,8 @@ from pathlib import Path
 
 from portway.core.errors import RequestError
 
-MANIFEST_NAMES = ("docker-compose.yml", "docker-compose.yaml", "compose.yaml", "compose.yml")
+MANIFEST_NAMES = ("docker-compose.yml", "docker-compose.yaml", "compose.yaml", "compose.yml", "taskdef.json")  # fmt: skip
+_COMPANIONS = {"taskdef.json": "service.json"}
 _NAME_LINE = re.compile(r"""^name\s*:\s*(?P<quote>["']?)(?P<name>[^"'#\s$]+)(?P=quote)\s*(#.*)?$""")
 _LENGTH_MAX = 63
 
@@ -52,6 +53,12 @@ def require_manifest(source: str) -> Path:
         f"There is no manifest in {where}: it has none of {', '.join(MANIFEST_NAMES)}.",
         hint="Go to its directory, or name it: portway deploy path/to/docker-compose.yml",
     )
+
+
+def companion_of(manifest: Path) -> Path | None:
+    """The file that belongs to a manifest found in a directory, None without one."""
+    companion = manifest.with_name(_COMPANIONS.get(manifest.name, manifest.name))
+    return companion if companion != manifest and companion.is_file() else None
 
 
 def name_in(text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from portway.controller.balancing.balancing import Balancing
 from portway.controller.machine.base import Finding
 from portway.controller.overview import Overview
 from portway.controller.views import (
@@ -37,6 +38,11 @@ from portway.engines.base import ExecRequest, ExecSession, LogLine, Progress
 class Operations(Protocol):
     """Everything the CLI and the APIs can do."""
 
+    @property
+    def balancing(self) -> Balancing:
+        """Load balancers, and how their targets stand."""
+        ...
+
     async def server(self) -> ServerView: ...
 
     async def doctor(self) -> tuple[Finding, ...]:
@@ -51,6 +57,10 @@ class Operations(Protocol):
     async def stack(self, name: str) -> StackView: ...
     async def delete_stack(self, name: str, *, drain: bool = True) -> PromotionView:
         """Drain and stop everything of the stack, then forget it. Not `drain`: open connections are cut."""
+        ...
+
+    async def secrets(self, names: Sequence[str]) -> Mapping[str, str]:
+        """What the secrets of task definitions hold, by `valueFrom`; those that are not on this machine are left out."""
         ...
 
     async def plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import portway
@@ -36,6 +36,7 @@ from portway.controller.releasing import (
     parse_request,
     with_images,
 )
+from portway.controller.secret_files import SecretFiles
 from portway.controller.sessions import Sessions
 from portway.controller.settle import aborted, let_go, scales_of, undrained
 from portway.controller.strategies import check_request, with_strategy
@@ -76,6 +77,8 @@ class PortwayOperations(
         self.controller = controller
         self.config = config
         self._stop = stop
+        self._secret_files = SecretFiles(config.home)
+        self.balancing = controller.balancing
         self._started_at_ms = controller.clock.now_ms()
 
     async def server(self) -> ServerView:
@@ -98,6 +101,9 @@ class PortwayOperations(
             started_at_ms=self._started_at_ms,
             problems=tuple(f"{part}: {what}" for part, what in sorted(world.problems.items())),
         )
+
+    async def secrets(self, names: Sequence[str]) -> Mapping[str, str]:
+        return await asyncio.to_thread(self._secret_files.read, names)
 
     async def delete_stack(self, name: str, *, drain: bool = True) -> PromotionView:
         async with self.controller.changing() as world:
@@ -129,7 +135,9 @@ class PortwayOperations(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
     ) -> PlanView:
         refuse_whole(self.controller.world.stacks.get(stack))
-        manifest = parse_request(self.controller.world, stack, request)
+        manifest = parse_request(
+            self.controller.world, stack, request, secrets=self._secret_files.read
+        )
         self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         await self._check_ports(stack, manifest.apps)
         view = await plan_release(self.controller, stack, manifest, request)
@@ -140,7 +148,9 @@ class PortwayOperations(
         self, stack: str, request: ReleaseRequest, *, within_policy: bool = False
     ) -> ReleaseView:
         refuse_whole(self.controller.world.stacks.get(stack))
-        manifest = parse_request(self.controller.world, stack, request)
+        manifest = parse_request(
+            self.controller.world, stack, request, secrets=self._secret_files.read
+        )
         self.controller.policy.check_request(manifest.apps, request, within_policy=within_policy)
         check_listeners(self.controller.world, stack, manifest.apps)
         await self._check_ports(stack, manifest.apps)

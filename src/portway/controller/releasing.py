@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from portway.controller.views import ReleaseRequest
@@ -18,7 +18,7 @@ from portway.core.state import AppState
 from portway.core.suggest import did_you_mean
 from portway.engines.base import EngineTraits, InstanceEngine
 from portway.manifests.base import Manifest
-from portway.manifests.compose import parse_compose
+from portway.manifests.language import Source, named_secrets, parse_manifest
 
 APP_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -34,15 +34,21 @@ def check_stack_name(name: str) -> None:
         )
 
 
-def parse_request(world: World, stack: str, request: ReleaseRequest) -> Manifest:
+def parse_request(
+    world: World,
+    stack: str,
+    request: ReleaseRequest,
+    *,
+    secrets: Callable[[Iterable[str]], Mapping[str, str]],
+) -> Manifest:
     """The Apps of a request; ManifestError with every problem in it.
 
-    The stack's own variables fill what the request leaves open.
+    The stack's own variables fill what the request leaves open, `secrets` looks up what it names as such.
     """
     known = world.stacks.get(stack)
     check_stack_name(stack)
-    manifest = parse_compose(
-        request.manifest,
+    source = Source(
+        text=request.manifest,
         stack=stack,
         file=request.manifest_name,
         variables={**(known.environment if known else {}), **request.variables},
@@ -50,6 +56,7 @@ def parse_request(world: World, stack: str, request: ReleaseRequest) -> Manifest
         directory=request.directory,
         profiles=request.profiles,
     )
+    manifest = parse_manifest(replace(source, secrets=secrets(named_secrets(source))))
     if not manifest.apps:
         raise RequestError(
             f"{request.manifest_name} names no service to run",

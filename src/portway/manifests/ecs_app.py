@@ -129,7 +129,20 @@ def app_of(body: Body, making: Making) -> App:
         container_start_timeout_s=first.start_timeout_s,
         containers=tuple(made[1:]),
         network_mode=mode,
-        placement=Placement(members=tuple(_members(body))),
+        placement=_placement(body, making),
+    )
+
+
+def _placement(body: Body, making: Making) -> Placement:
+    """On a node of ECS what a task asks for is set aside; a file goes where there is a machine."""
+    sizes = Placement(members=tuple(_members(body)))
+    if making.reach is Reach.LISTENER:
+        return sizes
+    return replace(
+        sizes,
+        reserves=True,
+        cpu_units=(cpu_units(body["cpu"]) or 0) if body.get("cpu") else 0,
+        memory_bytes=(memory_mib(body["memory"]) or 0) * MIB if body.get("memory") else 0,
     )
 
 

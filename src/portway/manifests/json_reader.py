@@ -161,6 +161,8 @@ class _Reader:
         return character == closing
 
     def _fail_key(self) -> NoReturn:
+        if self._at == len(self._text):
+            self.fail(self._at, "the file ends here, inside an object", "Close it with }.")
         hint = 'Write keys in double quotes: "family".'
         if self._text.startswith(("//", "/*", "#"), self._at):
             hint = "JSON has no comments: remove it."
@@ -184,6 +186,8 @@ class _Reader:
             if self._text.startswith(word, self._at):
                 self._at += len(word)
                 return value
+        if self._at == len(self._text):
+            self.fail(self._at, "the file ends here, where a value is expected")
         found = _NUMBER.match(self._text, self._at)
         if found is None:
             hint = 'A text is in double quotes: "web".'
