@@ -83,7 +83,8 @@ async def serving_face(
     stop, started = asyncio.Event(), asyncio.Event()
     number, path = free_port(), directory / "p.sock"
     listen = f"127.0.0.1:{number}"
-    documents, folder = MemoryDocuments(), directory / "aws-keys"
+    documents = getattr(operations, "documents", None) or MemoryDocuments()
+    folder = directory / "aws-keys"
     given = {"documents": documents, "keys": folder, "now_ms": SystemClock().now_ms, **aws}
     app = create_app(
         operations, replace(settings or ApiSettings(), listen=listen), AwsSettings(**given)

@@ -16,6 +16,8 @@ from portway.core.routes import EndpointState
 from tests.controller.inprocess import Portway
 from tests.core.balancing.values import BALANCER, GROUP, LISTENER
 
+VIRTUAL_TIME = True
+
 APP = App(
     id="c/web",
     image="web",

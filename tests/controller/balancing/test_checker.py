@@ -46,7 +46,11 @@ async def checked(number: int, barred: str = "", **fields: object) -> tuple[bool
         port_number=number,
         started_at_ms=0,
     )
-    return await TargetChecker(lambda key: barred).check(target)
+
+    async def says(_: str) -> str:
+        return barred
+
+    return await TargetChecker(says).check(target)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ say. Targets that are instances of Apps are never stored; they follow from the A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,10 +16,17 @@ from portway.controller.balancing.registry import Registry
 from portway.controller.clock import Clock
 from portway.controller.health.probes import Checker, Prober, ProbeTarget
 from portway.controller.network.addresses import LoadBalancerAddresses
+from portway.controller.network.reading import read_network
 from portway.controller.world import World, app_of
 from portway.core.aws_names import AwsNames
 from portway.core.balancing.attributes import deregistration_delay_s
-from portway.core.balancing.model import OWNER_PREFIX, LoadBalancer, TargetGroup, health_check
+from portway.core.balancing.model import (
+    OWNER_PREFIX,
+    LoadBalancer,
+    TargetGroup,
+    TargetType,
+    health_check,
+)
 from portway.core.balancing.serving import Standing, routes_of
 from portway.core.balancing.targets import (
     Member,
@@ -29,8 +37,10 @@ from portway.core.balancing.targets import (
     overall,
     state_of,
 )
+from portway.core.errors import BalancerError
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
+from portway.core.network.reading import Network
 from portway.core.plan import ApplyRoutes
 from portway.core.pooled import instance_of
 from portway.core.routes import EndpointState, Route, RouteKey, ServedPool, ServedRoute
@@ -40,6 +50,7 @@ from portway.store.base import Documents
 
 _CERTIFICATES = {"acm": "aws/acm/certificate", "iam": "aws/iam/server-certificate"}
 REFUSED_AGAIN_MS = 2000
+NETWORK_AGE_MS = 1000
 
 
 class Place(Protocol):
@@ -58,9 +69,6 @@ class Addresses(Protocol):
     async def release(self, arn: str) -> None: ...
 
 
-Barred = Callable[[TargetGroup, Member], str]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What came of looking at one load balancer."""
@@ -70,7 +78,7 @@ class Look:
 
 
 class Balancing:
-    """`barred`: the rule that a target's network lacks to be reached, "" = it is reached. `ask`: another checker."""
+    """`touch` has the loop look at Apps and load balancers; `checker` asks instead of the network."""
 
     def __init__(
         self,
@@ -87,7 +95,9 @@ class Balancing:
             documents, home_id="", region="us-east-1", network="127.64.0.0/16", hosts=None
         )
         self.health: dict[str, Health] = {}
-        self.barred: Barred = lambda group, member: ""
+        self.region = "us-east-1"
+        self.serve_certificates: Callable[[], Awaitable[None]] = _nothing
+        self._read: tuple[int, Network] | None = None
         self._world = world
         self._documents = documents
         self._clock = clock
@@ -98,14 +108,13 @@ class Balancing:
         self._probed: set[str] = set()  # the groups that are checked
         self._told: dict[str, tuple[Route, ...]] = {}
         self.certificates: dict[str, Certificate] = {}
-        self.prober = Prober(
-            checker or TargetChecker(self._barred), clock, self.health, self._changed
-        )
+        self.prober = Prober(checker or TargetChecker(self._bar), clock, self.health, self._changed)
 
-    async def open(self) -> None:
-        """Everything that is stored."""
+    async def open(self, serve_certificates: Callable[[], Awaitable[None]]) -> None:
+        """Everything that is stored; its certificates are served together with the others."""
         await self.registry.load()
         await self.load_certificates()
+        self.serve_certificates = serve_certificates
         self._touch(*self.owners)
 
     async def run(self) -> None:
@@ -138,10 +147,12 @@ class Balancing:
     # Certificates ------------------------------------------------------------------------------------------------
 
     async def load_certificates(self) -> None:
-        """Read the certificates that listeners name."""
+        """Read the certificates that listeners name, and have them served."""
         wanted = {arn for x in self.registry.listeners.values() for arn in x.certificates}
         found = {arn: await self.find_certificate(arn) for arn in wanted}
         self.certificates = {arn: given for arn, given in found.items() if given is not None}
+        with suppress(BalancerError):  # the loop tries again
+            await self.serve_certificates()
 
     async def find_certificate(self, arn: str) -> Certificate | None:
         """The certificate of an IAM or ACM ARN, None when there is none."""
@@ -231,9 +242,37 @@ class Balancing:
             for endpoint in pool.endpoints
         )
 
-    def _barred(self, key: str) -> str:
-        arn, member = self._members[key]
-        return self.barred(self.registry.groups[arn], member)
+    async def barred(self, group: TargetGroup, member: Member) -> str:
+        """The rule of a security group or ACL that a load balancer lacks to reach a target; "" when it does reach it."""
+        users = self.registry.users_of(group.arn)
+        if group.target_type is not TargetType.INSTANCE or not users:
+            return ""
+        network = await self._network()
+        found = [
+            network.missing_rule(
+                groups=balancer.security_groups,
+                subnets=[subnet for _, subnet in balancer.zones],
+                instance_id=member.id,
+                number=check_number(group, member),
+            )
+            for balancer in users
+        ]
+        return next((why for why in found if why), "")
+
+    async def _network(self) -> Network:
+        """Read anew at most once a second, however many are checked."""
+        now_ms = self._clock.now_ms()
+        if self._read is None or not 0 <= now_ms - self._read[0] < NETWORK_AGE_MS:
+            network = await read_network(
+                self._documents, home_id=self._world.home_id, region=self.region
+            )
+            self._read = (now_ms, network)
+        return self._read[1]
+
+    async def _bar(self, key: str) -> str:
+        known = self._members.get(key)
+        group = self.registry.groups.get(known[0]) if known else None
+        return await self.barred(group, known[1]) if known and group else ""
 
     def _changed(self, key: str) -> None:
         """A verdict changed."""
@@ -346,6 +385,10 @@ class Balancing:
                 before = found.get(instance_id) or own.get(instance_id) or Health()
                 found[instance_id] = overall([before, verdict])
         return found
+
+
+async def _nothing() -> None:
+    """Nobody serves certificates yet."""
 
 
 def _groups(state: AppState) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from portway.controller.health.asker import Asker
 from portway.controller.health.checks import ours
@@ -15,13 +15,13 @@ from portway.core.health import matches_status
 class TargetChecker:
     """`barred`: why the network of AWS lets nothing through to a target, by its key; "" = it does."""
 
-    def __init__(self, barred: Callable[[str], str]) -> None:
+    def __init__(self, barred: Callable[[str], Awaitable[str]]) -> None:
         self._asker = Asker("ELB-HealthChecker/2.0")
         self._barred = barred
 
     async def check(self, target: ProbeTarget) -> tuple[bool, str]:
         """(passed, the description that DescribeTargetHealth gives)."""
-        if self._barred(target.key):
+        if await self._barred(target.key):
             return False, TIMED_OUT
         assert target.port_number is not None
         try:
