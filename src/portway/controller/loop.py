@@ -137,7 +137,7 @@ class Controller:
         self.ownership.restore(past, snapshot.apps, now_ms=now_ms)
         self.access_log.note(Batch(apps=snapshot.apps))
         self.receipts.resume()
-        await self.balancing.open()
+        await self.balancing.open(self.serve_certificates)
         with suppress(BalancerError):
             await self.serve_certificates()
         self.is_open = True
