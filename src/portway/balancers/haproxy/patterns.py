@@ -51,6 +51,8 @@ def _expression(condition: Condition) -> str:
 
 def _pair(key: str, value: str) -> str:
     """A piece between `&` whose first `=`, if any, parts the key from the value."""
+    if {"\\=", "\\&"} & set(wildcards(key)) or "\\&" in wildcards(value):
+        return "(?!)"  # no piece has one of these there
     its_key = _wild(key, "[^&=]") if key else "[^&=]*"
     # A piece without `=` has an empty value.
     after = "?" if all(piece == "*" for piece in wildcards(value)) else ""
