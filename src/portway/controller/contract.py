@@ -19,6 +19,7 @@ from portway.controller.views import (
     EnvView,
     InstanceView,
     MapRoute,
+    NodeStatus,
     PlanView,
     PortHistory,
     PromotionView,
@@ -158,6 +159,24 @@ class Operations(Protocol):
         """Drain and stop one instance; its slot is filled again. `instance`: "web.1.7", or "web.1" for the newest.
 
         `reason`: the caller's words for why; "" = stopped by the user.
+        """
+        ...
+
+    async def node_statuses(self) -> tuple[NodeStatus, ...]:
+        """The machines instances run on, with what is set aside on each."""
+        ...
+
+    async def mark_node(
+        self,
+        name: str,
+        *,
+        attributes: Mapping[str, str | None] | None = None,
+        draining: bool | None = None,
+    ) -> NodeStatus:
+        """Say something of a node that outlives the server. An attribute None is taken away.
+
+        `draining`: it gets nothing new, and what runs there (but for what runs once) is replaced elsewhere within its
+        App's bounds.
         """
         ...
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 
 from portway.core.events import Event
+from portway.core.plan import Blocked
 
 QUEUE_MAX = 10_000
 
@@ -59,12 +60,14 @@ def gist(reason: str) -> str:
     return "".join(c for c in reason if not c.isdigit())
 
 
-def blocked(app_id: str, reason: str, *, now_ms: int) -> Event:
+def blocked(what: Blocked, *, now_ms: int) -> Event:
     """That an App cannot go on, and why."""
+    told = {"code": what.code, "node": what.node}
     return Event(
         at_ms=now_ms,
         kind="app.blocked",
-        message=reason,
-        stack=app_id.rpartition("/")[0],
-        app_id=app_id,
+        message=what.reason,
+        stack=what.app_id.rpartition("/")[0],
+        app_id=what.app_id,
+        data={name: word for name, word in told.items() if word},
     )

@@ -12,13 +12,14 @@ import structlog
 from portway.balancers.base import Balancer
 from portway.controller.balancing.balancing import Addresses, Balancing
 from portway.controller.clock import Clock
+from portway.controller.ecs.scribe import Scribe
 from portway.controller.executor import Executor
 from portway.controller.health.probes import Checker, Prober
 from portway.controller.journal import Journal, blocked, gist
 from portway.controller.observer import Observer
 from portway.controller.ownership import Ownership
 from portway.controller.policing import PolicyFile
-from portway.controller.ports.leases import Leases, listener_leases
+from portway.controller.ports.leases import Leases, adopted_leases, listener_leases
 from portway.controller.rest import Rest
 from portway.controller.saving import Doubts, to_the_end
 from portway.controller.settle import settle_stack
@@ -31,7 +32,6 @@ from portway.core.errors import BalancerError, StoreError
 from portway.core.instance import Phase
 from portway.core.ownership import ALWAYS
 from portway.core.plan import Blocked, Plan
-from portway.core.ports import Lease
 from portway.core.reconcile import reconcile
 from portway.core.request import ServedRequest
 from portway.core.resume import resumed
@@ -123,6 +123,7 @@ class Controller:
             metrics=self.metrics,
         )
         self.receipts = Receipts(self, also_reported=lambda: self.access_log.owners)
+        self.scribe = Scribe(self, self.balancing)
         balancer.take_requests(self._take_requests)
 
     async def open(self) -> None:
@@ -138,6 +139,8 @@ class Controller:
         self.access_log.note(Batch(apps=snapshot.apps))
         self.receipts.resume()
         await self.balancing.open(self.serve_certificates)
+        self.scribe.resume()
+        await self.observer.marks.load(self.store.documents)
         with suppress(BalancerError):
             await self.serve_certificates()
         self.is_open = True
@@ -149,6 +152,7 @@ class Controller:
             group.create_task(self.prober.run())
             group.create_task(self.balancing.run())
             group.create_task(self.receipts.run())
+            group.create_task(self.scribe.run())
             group.create_task(self._watch_engine())
             group.create_task(self._resync())
             group.create_task(self._work())
@@ -197,6 +201,7 @@ class Controller:
         self.world.remember(batch)
         self.access_log.note(batch)
         self.receipts.note(batch)
+        self.scribe.note(batch)
         if then is not None:
             then()
         self.touch(*(state.app_id for state in batch.apps))
@@ -412,7 +417,7 @@ class Controller:
                 service_pool=self.leases.service_pool,
                 now_ms=now_ms,
             )
-            adopted = self._adopted(state, plan)
+            adopted = adopted_leases(state, plan.state, self.world.seen(state.app_id) or {})
             new = [lease for lease in plan.taken if lease not in adopted]
             why = self.leases.claim_all(new, now_ms=now_ms)
             if not why:
@@ -426,19 +431,6 @@ class Controller:
             blocked=(Blocked(app_id=state.app_id, reason=reason),),
             wake_at_ms=self.clock.now_ms() + CLAIM_AGAIN_MS,
         )
-
-    def _adopted(self, state: AppState, plan: Plan) -> list[Lease]:
-        """The ports of instances found running without a record: in use, and rightly so."""
-        if plan.state is state:
-            return []
-        known = {record.id for record in state.instances}
-        seen = self.world.seen(state.app_id) or {}
-        return [
-            lease
-            for record in plan.state.instances
-            if record.id not in known and record.id in seen
-            for lease in record.identity.leases
-        ]
 
     async def _save_plan(self, plan: Plan) -> None:
         now_ms = self.clock.now_ms()
@@ -456,13 +448,12 @@ class Controller:
         """A reason is journalled when it is new, not each time it is met again."""
         if app_id not in self.world.apps:
             return
-        reasons = tuple(blocked.reason for blocked in plan.blocked)
-        self.world.blocked[app_id] = reasons
+        reasons = self.world.note_blocked(app_id, plan.blocked)
         known = self._journalled.get(app_id, frozenset())
-        fresh = [r for r in reasons if gist(r) not in known]
+        fresh = [one for one in plan.blocked if gist(one.reason) not in known]
         if fresh:
             now_ms = self.clock.now_ms()
-            await self.save(Batch(events=tuple(blocked(app_id, r, now_ms=now_ms) for r in fresh)))
+            await self.save(Batch(events=tuple(blocked(one, now_ms=now_ms) for one in fresh)))
         self._journalled[app_id] = frozenset(map(gist, reasons))
 
     async def settle(self, stack_name: str) -> None:

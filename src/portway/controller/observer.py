@@ -15,6 +15,7 @@ from portway.controller.balancing.balancing import Balancing
 from portway.controller.clock import Clock
 from portway.controller.doubt import DOUBTED, doubted
 from portway.controller.health.probes import ProbeTarget
+from portway.controller.node_marks import Marks
 from portway.controller.telemetry.metrics import Metrics
 from portway.controller.why.inspecting import inspect
 from portway.controller.world import World, unmet_dependency
@@ -24,7 +25,6 @@ from portway.core.health import Health
 from portway.core.inside import explain
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import UNSEEN, Observed
-from portway.core.placement import NodeView
 from portway.core.ports import Holder
 from portway.core.routes import RouteKey, ServedRoute
 from portway.core.routing import is_failing, wants_listener
@@ -70,6 +70,7 @@ class Observer:
         self._served_at_ms = 0
         # By instance: look into it again after so many failures, or when its check says something else.
         self._explained: dict[str, tuple[int, str]] = {}
+        self.marks = Marks()
         # By App: what its probes were last made of.
         self._probed: dict[str, tuple[AppState, Mapping[str, ObservedInstance]]] = {}
         self.engine_is_stale = True
@@ -113,9 +114,7 @@ class Observer:
         self._world.problems.pop("engine", None)
         for app_id in self._probed.keys() - self._world.apps.keys():
             del self._probed[app_id]
-        views = tuple(
-            NodeView(name=n.name, address=n.address, available=n.available) for n in nodes
-        )
+        views = self.marks.views(nodes)
         found = _by_app(seen)
         changed = _differences(before, found) | self._doubt(found)
         if views != self._world.nodes:
@@ -191,6 +190,7 @@ class Observer:
             readiness=world.readiness,
             nodes=world.nodes,
             node_load=world.load,
+            node_use=world.used,
             occupied=occupied,
             certificates=world.certificates_for(app_id),
             start_failures=world.start_failures,

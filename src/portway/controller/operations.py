@@ -16,6 +16,7 @@ from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_stack
 from portway.controller.loop import Controller
 from portway.controller.machine.examining import Examines
+from portway.controller.nodes import ChangesNodes
 from portway.controller.past import Remembers
 from portway.controller.pausing import nothing_under_way, paused_states, resumed_states
 from portway.controller.planning import plan_release
@@ -66,6 +67,7 @@ class PortwayOperations(
     Diagnoses,
     Examines,
     ChangesApps,
+    ChangesNodes,
     ChangesEnvironment,
     ChangesCertificates,
     ChecksPorts,
@@ -79,6 +81,7 @@ class PortwayOperations(
         self._stop = stop
         self._secret_files = SecretFiles(config.home)
         self.balancing = controller.balancing
+        controller.scribe.end_app = self._end_app
         self._started_at_ms = controller.clock.now_ms()
 
     async def server(self) -> ServerView:
@@ -101,6 +104,10 @@ class PortwayOperations(
             started_at_ms=self._started_at_ms,
             problems=tuple(f"{part}: {what}" for part, what in sorted(world.problems.items())),
         )
+
+    async def _end_app(self, app_id: str) -> None:
+        stack, _, app = app_id.rpartition("/")
+        await self.remove_app(stack, app)
 
     async def secrets(self, names: Sequence[str]) -> Mapping[str, str]:
         return await asyncio.to_thread(self._secret_files.read, names)

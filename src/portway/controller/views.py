@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from portway.core.ownership import Change, Holding
+from portway.core.placement import NodeUse, NodeView
 from portway.core.receipt import Receipt
 
 
@@ -104,6 +105,14 @@ class PromotionView:
     removed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """One node, and what is set aside on it."""
+
+    node: NodeView
+    used: NodeUse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from portway.core.health import Health
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.observed import StartFailure
-from portway.core.placement import NodeView
+from portway.core.placement import NOTHING, ONE, NodeUse, NodeView, demand_of
+from portway.core.plan import Blocked
 from portway.core.ports import LOOPBACK, Holder
 from portway.core.routes import Route, RouteKey, ServedRoute
 from portway.core.routing import is_routed, route_keys
@@ -46,9 +47,13 @@ class World:
     explanations: dict[str, str] = field(default_factory=dict)  # why one is not healthy, by id
     route_errors: dict[str, str] = field(default_factory=dict)
     blocked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    obstacles: dict[str, tuple[Blocked, ...]] = field(
+        default_factory=dict
+    )  # the same, for programs
     problems: dict[str, str] = field(default_factory=dict)  # what ails portway itself, by part
     names: dict[str, set[str]] = field(default_factory=dict)  # the ids in `apps` by stack
     load: dict[str, int] = field(default_factory=dict)  # live instances by node
+    used: dict[str, NodeUse] = field(default_factory=dict)  # what they set aside, by node
     bound: dict[str, dict[int, tuple[str, ...]]] = field(
         default_factory=dict
     )  # names in `certificates` by App, then listener
@@ -95,6 +100,15 @@ class World:
         for record in state.live if state else ():
             node = record.identity.node
             self.load[node] = self.load.get(node, 0) + by
+            revision = state.revisions.get(record.identity.revision) if state else None
+            demand = demand_of(revision.app) if revision else ONE
+            self.used[node] = self.used.get(node, NOTHING).plus(demand, by)
+
+    def note_blocked(self, app_id: str, blocked: tuple[Blocked, ...]) -> tuple[str, ...]:
+        """What keeps the App from moving now; its sentences."""
+        self.obstacles[app_id] = blocked
+        self.blocked[app_id] = reasons = tuple(one.reason for one in blocked)
+        return reasons
 
     def recall(self, events: Iterable[Event]) -> None:
         """What was deleted in the time of another controller, whose last calls may still arrive."""
@@ -118,7 +132,7 @@ class World:
             self._note_forgotten(forgotten_words(state))
             self.forget_gone(state)
         about: tuple[dict[str, Any], ...]
-        about = (self.applied, self.route_errors, self.blocked, self.problems)
+        about = (self.applied, self.route_errors, self.blocked, self.obstacles, self.problems)
         for known in about:
             known.pop(app_id, None)
 

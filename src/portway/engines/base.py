@@ -28,11 +28,17 @@ class EngineTraits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A machine that instances run on. `address` is where its host ports answer ($HOST)."""
+    """A machine that instances run on. `address` is where its host ports answer ($HOST).
+
+    `cpu_units` are 1/1024 of a processor; 0 of them or of `memory_bytes` = not known.
+    """
 
     name: str
     address: str
     available: bool = True
+    cpu_units: int = 0
+    memory_bytes: int = 0
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ class Info(_Wire, frozen=True, kw_only=True):
 
     logging_driver: str = "json-file"
     architecture: str = ""
+    processors: int = field(name="NCPU", default=0)
+    memory_bytes: int = field(name="MemTotal", default=0)
 
 
 class Endpoint(_Wire, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ import structlog
 from portway.core.app import Build
 from portway.core.errors import EngineError, EngineErrorKind
 from portway.core.instance import ObservedInstance
+from portway.core.placement import CPU_UNITS
 from portway.engines.base import (
     CommandResult,
     EngineChange,
@@ -73,6 +74,7 @@ class DockerEngine:
     ) -> None:
         self._home_id = home_id
         self._node_address = node_address
+        self._node = Node(name=NODE, address=node_address)
         self._settings = Settings(home_id=home_id, publish_address=publish_address)
         self._client = DockerClient(docker_host)
         self._networks = Networks(self._client, home_id=home_id)
@@ -103,7 +105,14 @@ class DockerEngine:
         """Connect to the daemon; EngineError(kind=UNAVAILABLE) with what to do when it does not answer."""
         with _explained("Docker could not be asked what it is"):
             await self._client.open()
-            driver = (await self._client.info()).logging_driver
+            info = await self._client.info()
+        driver = info.logging_driver
+        self._node = Node(
+            name=NODE,
+            address=self._node_address,
+            cpu_units=CPU_UNITS * info.processors,
+            memory_bytes=info.memory_bytes,
+        )
         # Another driver was somebody's choice for this machine; json-file by default never rotates.
         self._settings = Settings(
             home_id=self._home_id,
@@ -117,7 +126,7 @@ class DockerEngine:
 
     async def nodes(self) -> tuple[Node, ...]:
         """This machine."""
-        return (Node(name=NODE, address=self._node_address),)
+        return (self._node,)
 
     async def start(self, request: StartRequest) -> None:
         """Create and start the instance's containers, or go on where an earlier call stopped."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from portway.core.app import Build
 from portway.core.errors import EngineError
 from portway.core.instance import EngineState, ObservedInstance
+from portway.core.placement import CPU_UNITS
 from portway.engines.base import (
     CommandResult,
     EngineChange,
@@ -137,7 +138,11 @@ class ProcessEngine:
 
     async def nodes(self) -> tuple[Node, ...]:
         """This machine."""
-        return (Node(name=NODE_NAME, address=self._address),)
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        units = CPU_UNITS * (os.cpu_count() or 0)
+        return (
+            Node(name=NODE_NAME, address=self._address, cpu_units=units, memory_bytes=memory_bytes),
+        )
 
     async def start(self, request: StartRequest) -> None:
         """Write the record, then hand it to a supervisor; see InstanceEngine.start."""
