@@ -54,7 +54,9 @@ def words_of(package: str) -> frozenset[str]:
     folders = (package, "portway.api.aws")
     modules = [m for name, m in sys.modules.items() if name.rpartition(".")[0] in folders]
     return frozenset(
-        word for m in modules for word in re.findall(r'["\']([A-Za-z]+)["\']', inspect.getsource(m))
+        word
+        for m in modules
+        for word in re.findall(r'["\']([A-Za-z0-9]+)["\']', inspect.getsource(m))
     )
 
 

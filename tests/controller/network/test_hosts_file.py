@@ -54,10 +54,13 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(
     def busy(*_: object) -> None:
         raise OSError(16, "Device or resource busy")
 
+    def is_mount(_: Path) -> bool:
+        return True
+
     monkeypatch.setattr("pathlib.Path.replace", busy)
     with pytest.raises(OSError, match="busy"):
         HostsFile(path, "h1").write(NAMES)
-    monkeypatch.setattr(Path, "is_mount", lambda _: True)
+    monkeypatch.setattr("pathlib.Path.is_mount", is_mount)
     HostsFile(path, "h1").write(NAMES)
     assert b"web-1" in path.read_bytes()
     assert [entry.name for entry in path.parent.iterdir()] == ["hosts"]

@@ -6,6 +6,7 @@ from portway.core.network.defaults import (
     ACL,
     GROUP,
     SUBNET,
+    Made,
     default_group_id,
     default_network,
     default_subnet_id,
@@ -23,7 +24,7 @@ LB = security_group("sg-lb", default_vpc_id("h"), name="lb", description="", rul
 INSTANCES = security_group("sg-i", default_vpc_id("h"), name="i", description="", rules=[])
 
 
-def network(*more, members=None) -> Network:
+def network(*more: Made, members: dict[str, tuple[str, ...]] | None = None) -> Network:
     made = {(kind, key): body for kind, key, body in (*MADE, LB, INSTANCES, *more)}
     acls = {key: body for (kind, key), body in made.items() if kind == ACL}
     return Network(
@@ -55,7 +56,7 @@ def test_instances_in_a_group_without_the_rule_are_not_reached():
 
 def test_the_acl_of_a_subnet_is_read_with_it():
     acl = network_acl("acl-x", default_vpc_id("h"))
-    subnet = next(body for kind, key, body in MADE if key == FAR)
+    subnet = next(body for _, key, body in MADE if key == FAR)
     closed = network(acl, (SUBNET, FAR, {**subnet, "AclId": "acl-x"}))
     told = closed.missing_rule(groups=("sg-lb",), subnets=(FAR,), instance_id="i-1", number=32768)
     assert told is not None

@@ -28,7 +28,7 @@ from portway.core.network.defaults import GATEWAY, ROUTE_TABLE, SUBNET, VPC, rou
 
 _TARGETS = ("GatewayId", "NatGatewayId", "InstanceId", "NetworkInterfaceId", "VpcPeeringConnectionId", "TransitGatewayId", "EgressOnlyInternetGatewayId")  # fmt: skip
 _OTHERS = ("DestinationPrefixListId", "VpcEndpointId", "LocalGatewayId", "CarrierGatewayId", "CoreNetworkArn", "OdbNetworkArn")  # fmt: skip
-_NONE_SUCH = dict.fromkeys(_OTHERS, "it has nothing of the kind")
+_NONE_SUCH: dict[str, str] = dict.fromkeys(_OTHERS, "it has nothing of the kind")
 
 
 @ec2("CreateInternetGateway")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from portway.api.aws.ec2.common import (
@@ -176,7 +176,7 @@ async def _put_groups(face: Face, instance_id: str, groups: Iterable[str]) -> No
     await change_instance(face, instance_id, lambda body: {**body, "Groups": wanted})
 
 
-async def change_instance(face: Face, instance_id: str, by: Any) -> None:
+async def change_instance(face: Face, instance_id: str, by: Callable[[Body], Body]) -> None:
     """Change what is kept of a node: its groups and tags. NotFound when there is no such node."""
     await _node(face, instance_id)
     empty = {"InstanceId": instance_id, "Groups": [], "Tags": []}

@@ -139,7 +139,7 @@ async def delete_vpc(face: Face, request: Request) -> dict[str, Any]:
 @ec2("DescribeAvailabilityZones", ignores=("AllAvailabilityZones",))
 async def describe_availability_zones(face: Face, request: Request) -> dict[str, Any]:
     """The two zones of the region."""
-    zones = [
+    zones: list[dict[str, Any]] = [
         {
             "ZoneName": f"{face.region}{zone}",
             "ZoneId": zone_id(face.region, zone),
