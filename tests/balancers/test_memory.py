@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from portway.balancers.memory import MemoryBalancer
 from portway.core.errors import BalancerError
-from portway.core.routes import Endpoint
+from portway.core.routes import Endpoint, Pool
+from portway.core.rules import Forward
+from portway.core.traffic import Traffic
 from tests.balancers.support import make_route
 
 ENDPOINT = Endpoint(instance_id="shop/web.1.1", address="10.0.0.1", port_number=80)
@@ -48,3 +52,16 @@ async def test_a_blocked_listener_is_refused_and_the_rest_applied(balancer: Memo
     with pytest.raises(BalancerError, match="Port 80 cannot be bound: nginx has it"):
         await balancer.apply("shop/web", [blocked, fine])
     assert [route.key for route in await balancer.observe()] == [fine.key]
+
+
+async def test_a_pools_endpoints_and_traffic_are_what_the_test_says(
+    balancer: MemoryBalancer,
+) -> None:
+    pool = Pool(name="web", endpoints=(ENDPOINT,))
+    route = replace(make_route(80), default=Forward(pools=(("web", 1),)), pools=(pool,))
+    await balancer.apply("shop/web", [route])
+    balancer.connections["shop/web.1.1"] = 3
+    balancer.traffic_to_pool["web"] = Traffic(requests=7)
+    ((served,),) = [one.pools for one in await balancer.observe()]
+    assert (served.name, served.traffic.requests) == ("web", 7)
+    assert [endpoint.connections for endpoint in served.endpoints] == [3]

@@ -15,7 +15,7 @@ from portway.balancers.memory import MemoryBalancer
 from portway.core.app import ListenerProtocol, ListenerSpec
 from portway.core.errors import BalancerError
 from portway.core.routes import Endpoint, EndpointState, Pool, Route, ServedRoute
-from portway.core.rules import Forward
+from portway.core.rules import Forward, Respond, Rule
 from portway.core.traffic import Traffic
 from tests.balancers.support import LOOPBACK, free_service_port, make_certificate, make_route
 
@@ -147,13 +147,13 @@ async def test_an_endpoint_comes_drains_and_leaves_each_pool_it_is_in(balancer: 
     plain = make_route(free_service_port(), listener=ListenerSpec(protocol=ListenerProtocol.HTTP))
     two_ports = (endpoint(1), replace(endpoint(1), port_number=9100))
     draining = endpoint(1, EndpointState.DRAINING)
-    reloads = -1
+    reloads, route = -1, plain
     for one, other in (
         ((), ()),
         (two_ports, (endpoint(1),)),
         ((draining, endpoint(2)), (endpoint(1),)),
         ((endpoint(2),), (draining,)),
-        ((), ()),
+        ((endpoint(2),), ()),
     ):
         pools = (Pool(name="one", endpoints=one), Pool(name="other", endpoints=other))
         route = replace(plain, default=Forward(pools=(("one", 1), ("other", 1))), pools=pools)
@@ -161,6 +161,12 @@ async def test_an_endpoint_comes_drains_and_leaves_each_pool_it_is_in(balancer: 
         assert shape(await balancer.observe()) == wanted(route)
         before, reloads = reloads, (await balancer.info()).reloads
         assert before in (-1, reloads)
+    answers = Rule(name="1", conditions=(), action=Respond(status=404, body="no"))
+    await balancer.apply("shop/web", [replace(route, rules=(answers,))])
+    await balancer.close()
+    await balancer.open()
+    assert shape(await balancer.observe()) == wanted(route)
+    assert (await balancer.info()).restarts == 0
 
 
 async def test_another_owners_listener_is_refused_and_the_rest_applied(balancer: Balancer) -> None:
