@@ -65,7 +65,8 @@ async def running(
         addresses = load_balancer_addresses(config, store, home_id)
         await addresses.open()
         controller = _controller(config, engine, balancer, store, leases, clock, addresses)
-        controller.balancing.region = config.aws_region
+        controller.balancing.region = controller.scribe.region = config.aws_region
+        controller.scribe.account_id = config.aws_account_id
         cleanup.push_async_callback(_leave, controller)
         await controller.open()
         if engine.traits.uses_host_kernel:

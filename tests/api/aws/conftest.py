@@ -62,7 +62,7 @@ class ServedFace:
         }
         return _session().client(service, **{**settings, **given})
 
-    async def ask(self, service: str, operation: str, **members: Any) -> Any:
+    async def ask(self, service: str, operation: str, /, **members: Any) -> Any:
         """One request with boto3, while the server runs on this loop."""
         client = self._clients.get(service)
         if client is None:

@@ -8,6 +8,7 @@ from typing import Protocol as TypingProtocol
 from typing import cast
 
 from portway.core.app import Protocol
+from portway.core.instance import ObservedInstance
 from portway.core.ports import LOOPBACK, CoolingPort, Holder, Lease, PortPool
 from portway.core.reconcile import BALANCER_NODE
 from portway.core.state import AppState
@@ -202,3 +203,18 @@ class Leases:
     def _release(self, lease: Lease) -> None:
         if self._guard is not None:
             self._guard.release_claim(lease.protocol, lease.host_port)
+
+
+def adopted_leases(
+    before: AppState, after: AppState, seen: Mapping[str, ObservedInstance]
+) -> list[Lease]:
+    """The ports of instances found running without a record: in use, and rightly so."""
+    if after is before:
+        return []
+    known = {record.id for record in before.instances}
+    return [
+        lease
+        for record in after.instances
+        if record.id not in known and record.id in seen
+        for lease in record.identity.leases
+    ]

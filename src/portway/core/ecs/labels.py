@@ -18,7 +18,7 @@ _PREFIX = "portway.ecs."
 class Origin:
     """Where an App came from. Names are as their maker wrote them; `task_definition` is an ARN.
 
-    `started_by` and `group` are a task's own; of a service's tasks they follow from the service.
+    `started_by`, `group` and `task_id` are a task's own; of a service's tasks they follow from the service.
     """
 
     kind: str
@@ -28,6 +28,7 @@ class Origin:
     started_by: str = ""
     group: str = ""
     launch_type: str = "EC2"
+    task_id: str = ""
 
     @property
     def family(self) -> str:
@@ -52,6 +53,7 @@ def labels_of(origin: Origin) -> dict[str, str]:
         "started-by": origin.started_by,
         "group": origin.group,
         "launch-type": origin.launch_type,
+        "task-id": origin.task_id,
     }
     return {_PREFIX + name: value for name, value in said.items() if value}
 
@@ -82,4 +84,5 @@ def _read(labels: Mapping[str, str]) -> Origin | None:
         started_by=labels.get(f"{_PREFIX}started-by", ""),
         group=labels.get(f"{_PREFIX}group", ""),
         launch_type=labels.get(f"{_PREFIX}launch-type", "EC2"),
+        task_id=labels.get(f"{_PREFIX}task-id", ""),
     )

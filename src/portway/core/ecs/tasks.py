@@ -13,6 +13,8 @@ from portway.core.ecs.containers import health_of_task, shown_containers
 from portway.core.ecs.labels import SERVICE, Origin
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 
+BY_THE_USER = "stopped by the user"  # how the reason of an instance that was asked to stop begins
+
 _MIB = 1024 * 1024
 REASON_LENGTH_MAX = 1024
 
@@ -45,8 +47,10 @@ class TaskFacts:
     zone: str = ""
 
 
-def task_id_of(record: InstanceRecord, names: AwsNames) -> str:
-    """The id of the task that an instance is."""
+def task_id_of(record: InstanceRecord, names: AwsNames, origin: Origin | None = None) -> str:
+    """The id of the task that an instance is. One of RunTask was given its id before there was an instance."""
+    if origin is not None and origin.task_id:
+        return origin.task_id
     return names.task_id(record.id, record.planned_at_ms)
 
 
@@ -73,6 +77,9 @@ def stop_cause(facts: TaskFacts) -> StopCause | None:
         return None
     if facts.asked is not None:
         return facts.asked
+    if record.reason.startswith(BY_THE_USER):
+        said = record.reason.removeprefix(BY_THE_USER).removeprefix(": ")
+        return StopCause(reason=said or words.STOPPED_BY_USER)
     left_by_itself = record.draining_at_ms is None and record.stopping_at_ms is None
     if left_by_itself:
         return _own_end(record)
@@ -108,7 +115,7 @@ def _check_words(facts: TaskFacts) -> str:
 def shown_task(facts: TaskFacts, names: AwsNames) -> dict[str, Any]:
     """The task, with every member that is known; times are Unix milliseconds."""
     record, origin, app = facts.record, facts.origin, facts.app
-    task_id = task_id_of(record, names)
+    task_id = task_id_of(record, names, origin)
     is_stopped = record.phase is Phase.GONE
     containers = shown_containers(
         app,

@@ -21,10 +21,10 @@ class Ecs:
     face: ServedFace
     portway: Portway
 
-    async def __call__(self, operation: str, **members: Any) -> Any:
+    async def __call__(self, operation: str, /, **members: Any) -> Any:
         return await self.face.ask("ecs", operation, **members)
 
-    async def refusal(self, operation: str, **members: Any) -> tuple[str, str]:
+    async def refusal(self, operation: str, /, **members: Any) -> tuple[str, str]:
         """The code and the message of what is refused."""
         with pytest.raises(ClientError) as caught:
             await self(operation, **members)

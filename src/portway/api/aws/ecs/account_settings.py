@@ -60,7 +60,7 @@ async def put_account_setting(face: Face, request: Request) -> dict[str, Any]:
 @operation("ecs", "PutAccountSettingDefault")
 async def put_account_setting_default(face: Face, request: Request) -> dict[str, Any]:
     """Likewise."""
-    return await put_account_setting(face, request)
+    return dict(await put_account_setting(face, request))
 
 
 @operation("ecs", "DeleteAccountSetting", ignores=("principalArn",))

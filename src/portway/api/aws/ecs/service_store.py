@@ -1,0 +1,142 @@
+"""Services as they are kept: what was asked for, in CreateService's own words, and the App that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from portway.api.aws.ecs.common import ACTIVE, DRAINING, INACTIVE, names_of, refused, within
+from portway.api.aws.ecs.definitions import Definition, find_definition
+from portway.api.aws.errors import AwsError
+from portway.api.aws.face import Face
+from portway.core.app import App
+from portway.core.aws_names import service_app_id
+from portway.core.ecs.labels import SERVICE, Origin, labels_of
+from portway.core.state import AppState
+from portway.manifests.ecs_app import Making, app_of, secret_faults, secret_names
+from portway.manifests.ecs_ports import Reach
+from portway.manifests.ecs_service import with_service
+from portway.store.base import Document
+
+KIND = "ecs.service"
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service. `spec`: what CreateService and UpdateService said; `request`: the first of it, to know it again."""
+
+    cluster: str
+    name: str
+    arn: str
+    status: str
+    created_at_ms: int
+    task_definition: str
+    spec: Body
+    tags: tuple[Mapping[str, str], ...] = ()
+    request: Body | None = None
+    created_by: str = ""
+
+    @property
+    def app_id(self) -> str:
+        """The App that it is."""
+        return service_app_id(self.cluster, self.name)
+
+    @property
+    def is_daemon(self) -> bool:
+        """Whether it runs once on every container instance."""
+        return self.spec.get("schedulingStrategy") == "DAEMON"
+
+    @property
+    def is_classic(self) -> bool:
+        """Whether it is behind a classic load balancer."""
+        return any(lb.get("loadBalancerName") for lb in self.spec.get("loadBalancers") or ())
+
+    def status_with(self, state: AppState | None) -> str:
+        """A deleted one is INACTIVE once nothing of it is left."""
+        return INACTIVE if self.status == DRAINING and state is None else self.status
+
+    def body(self) -> dict[str, Any]:
+        """The document."""
+        return {
+            "cluster": self.cluster,
+            "name": self.name,
+            "arn": self.arn,
+            "status": self.status,
+            "created_at_ms": self.created_at_ms,
+            "task_definition": self.task_definition,
+            "spec": dict(self.spec),
+            "tags": [dict(tag) for tag in self.tags],
+            "request": dict(self.request) if self.request is not None else None,
+            "created_by": self.created_by,
+        }
+
+
+def service_of(document: Document) -> Service:
+    """What a document says."""
+    stored = document.body
+    return Service(
+        cluster=stored["cluster"],
+        name=stored["name"],
+        arn=stored["arn"],
+        status=stored.get("status", ACTIVE),
+        created_at_ms=stored.get("created_at_ms", 0),
+        task_definition=stored.get("task_definition", ""),
+        spec=stored.get("spec") or {},
+        tags=tuple(stored.get("tags") or ()),
+        request=stored.get("request"),
+        created_by=stored.get("created_by", ""),
+    )
+
+
+async def find_service(face: Face, cluster: str, wanted: str) -> Service | None:
+    """The service by its name or ARN; one that is deleted is found as long as it is kept."""
+    name = within(face, wanted, cluster, "service")
+    if not name:
+        return None
+    document = await face.documents.get(KIND, names_of(face).service_arn(cluster, name))
+    return service_of(document) if document else None
+
+
+async def services_in(face: Face, cluster: str) -> list[Service]:
+    """Every service of a cluster that is kept."""
+    prefix = names_of(face).service_arn(cluster, "")
+    return [service_of(d) for d in await face.documents.list(KIND, prefix)]
+
+
+async def usable_definition(face: Face, wanted: str) -> Definition:
+    """The task definition that a service or task is to run; ClientException for one that is not there or not ACTIVE."""
+    found = await find_definition(face, wanted)
+    if found is None:
+        raise refused("TaskDefinition not found.")
+    if found.status != ACTIVE:
+        raise refused("TaskDefinition is inactive")
+    return found
+
+
+async def secrets_for(face: Face, body: Body) -> Mapping[str, str]:
+    """What the secrets of a task definition hold; ClientException for the first that nobody has."""
+    names = secret_names(body)
+    if not names:
+        return {}
+    secrets = await face.operations.secrets(names)
+    for fault in secret_faults(body, secrets, file="secrets/{name} in the home of portway"):
+        raise AwsError("ClientException", f"{fault.message}. {fault.hint}", 400)
+    return secrets
+
+
+async def app_for(face: Face, service: Service, definition: Definition) -> App:
+    """The App of a service that runs this task definition."""
+    secrets = await secrets_for(face, definition.body)
+    making = Making(app_id=service.app_id, reach=Reach.NODE, secrets=secrets)
+    app = with_service(app_of(definition.body, making), service.spec, reach=Reach.NODE)
+    origin = Origin(
+        kind=SERVICE,
+        cluster=service.cluster,
+        service=service.name,
+        task_definition=definition.arn,
+        launch_type=service.spec.get("launchType") or "EC2",
+    )
+    return replace(app, labels={**app.labels, **labels_of(origin)})

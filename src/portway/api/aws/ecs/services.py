@@ -1,0 +1,301 @@
+"""ECS services: CreateService, UpdateService, DeleteService, DescribeServices, ListServices."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from portway.api.aws.ecs.clusters import use_cluster
+from portway.api.aws.ecs.common import (
+    ACTIVE,
+    DRAINING,
+    check_tags,
+    find_cluster,
+    invalid,
+    is_arn,
+    last_part,
+    listed,
+    merged,
+    missing,
+    names_of,
+)
+from portway.api.aws.ecs.service_checks import (
+    check_balancers,
+    check_name,
+    check_network,
+    check_spec,
+)
+from portway.api.aws.ecs.service_store import (
+    KIND,
+    Service,
+    app_for,
+    find_service,
+    service_of,
+    services_in,
+    usable_definition,
+)
+from portway.api.aws.ecs.service_view import shown_service
+from portway.api.aws.errors import AwsError
+from portway.api.aws.face import Face
+from portway.api.aws.objects import changed
+from portway.api.aws.operation import Request, operation
+from portway.controller.ecs.histories import forget_history, history_of
+from portway.core.ecs.deployments import deployments_of
+from portway.core.errors import PortwayError
+from portway.store.base import DocumentChangedError
+
+_SERVICES_MAX = 10
+_LISTED = 10
+_ELSEWHERE = ("cluster", "service", "serviceName", "taskDefinition", "clientToken", "tags", "forceNewDeployment")  # fmt: skip
+_REPLACES = (
+    "loadBalancers",
+    "networkConfiguration",
+    "platformVersion",
+)  # what AWS replaces tasks for
+
+_REFUSES = {
+    "volumeConfigurations": "there are no EBS volumes here",
+    "vpcLatticeConfigurations": "there is no VPC Lattice here",
+    "gatewayConnectors": "there are no gateway connectors here",
+    "loadBalancers.advancedConfiguration": "there are no blue-green target groups",
+    "deploymentConfiguration.lifecycleHooks": "no hooks are called",
+}
+_IGNORES = (
+    "serviceRegistries", "serviceConnectConfiguration", "enableExecuteCommand", "monitoring", "platformVersion",
+    "enableECSManagedTags", "availabilityZoneRebalancing", "capacityProviderStrategy", "networkConfiguration",
+    "deploymentConfiguration.alarms", "deploymentConfiguration.bakeTimeInMinutes",
+    "deploymentConfiguration.linearConfiguration", "deploymentConfiguration.canaryConfiguration",
+)  # fmt: skip
+
+
+@operation("ecs", "CreateService", refuses=_REFUSES, ignores=(*_IGNORES, "role"))
+async def create_service(face: Face, request: Request) -> dict[str, Any]:
+    """Make a service and begin to run it; the same one again is answered as it is."""
+    check_name(request["serviceName"])
+    check_tags(request.get("tags", []))
+    cluster = await use_cluster(face, request.get("cluster"))
+    known = await find_service(face, cluster, request["serviceName"])
+    said = {k: v for k, v in request.input.items() if k != "clientToken"}
+    version = 0
+    if known is not None:
+        same = await _standing(face, known, said)
+        if same is not None:
+            return same
+        found = await face.documents.get(KIND, known.arn)
+        version = found.version if found else 0
+    if not request.get("taskDefinition"):
+        raise invalid("TaskDefinition can not be blank.")
+    service = _fresh(face, request, cluster, said)
+    check_spec(service.spec)
+    definition = await usable_definition(face, request["taskDefinition"])
+    check_network(definition.body, service.spec.get("networkConfiguration"))
+    await check_balancers(face, service.spec, definition)
+    service = replace(service, task_definition=definition.arn)
+    app = await app_for(face, service, definition)
+    await _begin(face, service, version)
+    try:
+        await face.operations.put_app(
+            app.stack,
+            app,
+            count=service.spec.get("desiredCount"),
+            description=f"CreateService {service.name}",
+            note=f"service {service.name} is created",
+            within_policy=face.caller.within_policy,
+        )
+    except PortwayError:
+        await face.documents.delete(KIND, service.arn)
+        raise
+    return {"service": await _described(face, service, include=("TAGS",))}
+
+
+def _fresh(face: Face, request: Request, cluster: str, said: Mapping[str, Any]) -> Service:
+    name = request["serviceName"]
+    return Service(
+        cluster=cluster,
+        name=name,
+        arn=names_of(face).service_arn(cluster, name),
+        status=ACTIVE,
+        created_at_ms=face.now_ms(),
+        task_definition="",
+        spec={k: v for k, v in said.items() if k not in _ELSEWHERE},
+        tags=tuple(merged([], request.get("tags", []))),
+        request=said,
+        created_by=face.caller.arn,
+    )
+
+
+async def _standing(face: Face, known: Service, said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The answer where there is such a service already; None where it is gone and the name is free."""
+    overview = await face.operations.overview(app_ids=(known.app_id,))
+    state = overview.apps.get(known.app_id)
+    if known.status == DRAINING:
+        if state is not None:
+            raise invalid("Unable to Start a service that is still Draining.")
+        return None
+    if known.request != said:
+        raise invalid("Creation of service was not idempotent.")
+    if state is None:
+        return None  # it was kept and never came to run
+    return {"service": await _described(face, known, include=("TAGS",))}
+
+
+async def _begin(face: Face, service: Service, version: int) -> None:
+    """Keep it before anything runs; what was told of one before it is forgotten."""
+    await forget_history(face.documents, service.arn)
+    try:
+        await face.documents.put(KIND, service.arn, service.body(), version)
+    except DocumentChangedError:
+        raise invalid("Creation of service was not idempotent.") from None
+
+
+@operation("ecs", "UpdateService", refuses=_REFUSES, ignores=_IGNORES)
+async def update_service(face: Face, request: Request) -> dict[str, Any]:
+    """Change a service; what its tasks are made of changes by a new deployment."""
+    cluster = await find_cluster(face, request.get("cluster"))
+    known = await _found(face, cluster, request["service"])
+    if known.status != ACTIVE:
+        raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.", 400)
+    given = {k: v for k, v in request.input.items() if k not in _ELSEWHERE}
+    overview = await face.operations.overview(app_ids=(known.app_id,))
+    state = overview.apps.get(known.app_id)
+    count = request.get("desiredCount")
+    desired = count if count is not None else state.count if state else known.spec.get("desiredCount")  # fmt: skip
+    spec = {**known.spec, **_merged_deployment(known.spec, given)}
+    if not known.is_daemon:
+        spec["desiredCount"] = desired
+    service = replace(known, spec=spec)
+    check_spec(_as_updated(spec, given))
+    wanted = request.get("taskDefinition") or known.task_definition
+    definition = await usable_definition(face, wanted)
+    check_network(definition.body, spec.get("networkConfiguration"))
+    await check_balancers(face, spec, definition)
+    service = replace(service, task_definition=definition.arn)
+    app = await app_for(face, service, definition)
+    replaced = any(m in given and given[m] != known.spec.get(m) for m in _REPLACES)
+    await face.operations.put_app(
+        app.stack,
+        app,
+        count=count,
+        description=f"UpdateService {service.name}",
+        note=f"service {service.name} is updated",
+        force=bool(request.get("forceNewDeployment")) or replaced,
+        within_policy=face.caller.within_policy,
+    )
+    kept = await changed(
+        face.documents,
+        KIND,
+        known.arn,
+        lambda body: {**body, "spec": dict(spec), "task_definition": definition.arn},
+    )
+    shown = service_of(kept) if kept else service
+    return {"service": await _described(face, shown, include=("TAGS",))}
+
+
+def _merged_deployment(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, on top; of deploymentConfiguration member by member."""
+    merged_spec = dict(given)
+    if "deploymentConfiguration" in given:
+        before = old.get("deploymentConfiguration") or {}
+        merged_spec["deploymentConfiguration"] = {**before, **given["deploymentConfiguration"]}
+    return merged_spec
+
+
+def _as_updated(spec: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec as it is checked: a grace period is looked at where it is given."""
+    if "healthCheckGracePeriodSeconds" in given or spec.get("loadBalancers"):
+        return spec
+    return {k: v for k, v in spec.items() if k != "healthCheckGracePeriodSeconds"}
+
+
+@operation("ecs", "DeleteService")
+async def delete_service(face: Face, request: Request) -> dict[str, Any]:
+    """Drain and stop a service. It is DRAINING until its last task is gone, then INACTIVE."""
+    cluster = await find_cluster(face, request.get("cluster"))
+    known = await _found(face, cluster, request["service"])
+    overview = await face.operations.overview(app_ids=(known.app_id,))
+    state = overview.apps.get(known.app_id)
+    if known.status == ACTIVE:
+        if state is not None and not request.get("force") and not known.is_daemon:
+            if state.count > 0:
+                raise invalid("The service cannot be stopped while it is scaled above 0.")
+            if len(deployments_of(state, names_of(face))) > 1:
+                raise invalid("The service cannot be stopped while deployments are active.")
+        kept = await changed(
+            face.documents, KIND, known.arn, lambda body: {**body, "status": DRAINING}
+        )
+        known = service_of(kept) if kept else known
+        if state is not None and state.target is not None:
+            stack, _, app = known.app_id.rpartition("/")
+            await face.operations.remove_app(stack, app)
+    return {"service": await _described(face, known)}
+
+
+@operation("ecs", "DescribeServices")
+async def describe_services(face: Face, request: Request) -> dict[str, Any]:
+    """Up to ten services by name or ARN."""
+    wanted = request["services"]
+    if not wanted:
+        raise invalid("Services cannot be empty.")
+    if len(wanted) > _SERVICES_MAX:
+        raise invalid("Services can have at most 10 items.")
+    cluster = await find_cluster(face, request.get("cluster"))
+    services: list[Service] = []
+    failures: list[dict[str, str]] = []
+    for one in dict.fromkeys(wanted):
+        found = await find_service(face, cluster, one)
+        if found is None:
+            name = last_part(one) if is_arn(one) else one
+            failures.append(missing(names_of(face).service_arn(cluster, name)))
+        else:
+            services.append(found)
+    overview = await face.operations.overview(app_ids=[s.app_id for s in services])
+    include = request.get("include", [])
+    shown = [
+        shown_service(
+            service,
+            overview,
+            names_of(face),
+            history=await history_of(face.documents, service.arn),
+            include=include,
+        )
+        for service in services
+    ]
+    return {"services": shown, "failures": failures}
+
+
+@operation("ecs", "ListServices")
+async def list_services(face: Face, request: Request) -> dict[str, Any]:
+    """The ARNs of a cluster's services; those that are being deleted are not there any more."""
+    cluster = await find_cluster(face, request.get("cluster"))
+    launch_type, strategy = request.get("launchType"), request.get("schedulingStrategy")
+    if request.get("resourceManagementType") not in (None, "CUSTOMER"):
+        return {"serviceArns": []}
+    found = [
+        service.arn
+        for service in await services_in(face, cluster)
+        if service.status == ACTIVE
+        and launch_type in (None, service.spec.get("launchType") or "EC2")
+        and strategy in (None, service.spec.get("schedulingStrategy") or "REPLICA")
+    ]
+    return listed(request, "serviceArns", found, size=_LISTED)
+
+
+async def _found(face: Face, cluster: str, wanted: str) -> Service:
+    """The service, unless it is gone altogether."""
+    found = await find_service(face, cluster, wanted)
+    if found is not None and found.status == DRAINING:
+        overview = await face.operations.overview(app_ids=(found.app_id,))
+        if not overview.apps:
+            found = None
+    if found is None:
+        raise AwsError("ServiceNotFoundException", "Service not found.", 400)
+    return found
+
+
+async def _described(
+    face: Face, service: Service, *, include: Collection[str] = ()
+) -> dict[str, Any]:
+    overview = await face.operations.overview(app_ids=(service.app_id,))
+    history = await history_of(face.documents, service.arn)
+    return shown_service(service, overview, names_of(face), history=history, include=include)

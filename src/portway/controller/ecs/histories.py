@@ -1,0 +1,49 @@
+"""The events of services and the stopped tasks, as they are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portway.core.ecs.history import History
+from portway.store.base import Documents
+from portway.store.codec import from_body, to_body
+
+HISTORY_KIND = "ecs.history"
+TASK_KIND = "ecs.task"
+STOPPED_KEPT_MS = 3600 * 1000
+
+
+async def history_of(documents: Documents, service_arn: str) -> History:
+    """What has been told of a service."""
+    found = await documents.get(HISTORY_KIND, service_arn)
+    if found is None:
+        return History()
+    return from_body(History, found.body, where=f"{HISTORY_KIND} {service_arn}")
+
+
+async def keep_history(documents: Documents, service_arn: str, history: History) -> None:
+    """Store it whole."""
+    await documents.put(HISTORY_KIND, service_arn, to_body(history))
+
+
+async def forget_history(documents: Documents, service_arn: str) -> None:
+    """A new service of the name begins anew."""
+    await documents.delete(HISTORY_KIND, service_arn)
+
+
+async def keep_stopped(documents: Documents, task: dict[str, Any], app_id: str) -> None:
+    """Store a task that has stopped, as it is shown from now on. One that is kept already stays as it is."""
+    if await documents.get(TASK_KIND, task["taskArn"]) is None:
+        await documents.put(TASK_KIND, task["taskArn"], {"task": task, "app_id": app_id})
+
+
+async def stopped_tasks(documents: Documents, prefix: str = "") -> list[dict[str, Any]]:
+    """Those whose ARN begins so."""
+    return [d.body["task"] for d in await documents.list(TASK_KIND, prefix)]
+
+
+async def forget_stopped(documents: Documents, *, before_ms: int) -> None:
+    """Drop those that stopped before a moment."""
+    for document in await documents.list(TASK_KIND):
+        if document.body["task"].get("stoppedAt", 0) < before_ms:
+            await documents.delete(TASK_KIND, document.key)
