@@ -17,7 +17,7 @@ from portway.api.aws.ec2.common import (
 )
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
-from portway.api.aws.objects import changed
+from portway.api.aws.objects import Body, changed
 from portway.api.aws.operation import Request
 from portway.core.aws_names import AwsNames
 from portway.core.network.defaults import (
