@@ -19,6 +19,7 @@ import pytest
 from portway.core.app import Condition, Exposure, ListenerProtocol, VolumeKind
 from portway.manifests.base import Manifest
 from portway.manifests.compose import parse_compose
+from portway.manifests.ecs import parse_ecs
 from tests.e2e.machine import Machine, free_port, get, until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -209,6 +210,42 @@ def test_process_tells_each_instance_its_port_and_stops_it_gracefully(example: E
     example.ok("deploy", GREETING="Hello")
     assert example.get().startswith("Hello (web.")
     example.delete()
+
+
+@pytest.mark.docker
+@pytest.mark.haproxy
+@pytest.mark.timeout(180)
+def test_ecs_serves_its_task_definition_and_another_one_after_it(tmp_path: Path):
+    if not (busybox := EXAMPLES / "httpd" / "busybox").exists():
+        shutil.copy("/bin/busybox", busybox)
+    image = f"portway-test-ecs:{uuid.uuid4().hex[:8]}"
+    example = Example(name="ecs")
+    example.machine.directory = tmp_path
+    text = (EXAMPLES / "ecs" / "taskdef.json").read_text()
+    text = text.replace("portway-example-ecs", image).replace("8000", str(example.http))
+    shutil.copy(EXAMPLES / "ecs" / "service.json", tmp_path)
+    try:
+        example.docker("build", "-q", "-t", image, str(EXAMPLES / "httpd"))
+        (tmp_path / "taskdef.json").write_text(text)
+        example.ok("deploy", "taskdef.json", "service.json")
+        greeted = {example.get().rpartition(" ")[0] for _ in range(4)}
+        assert greeted == {"Hello from"}
+        assert "exited (0)" in example.ok("ps")
+        (tmp_path / "taskdef.json").write_text(text.replace('"Hello"', '"Good day"'))
+        example.ok("deploy")
+        assert example.get().startswith("Good day from ")
+        example.delete()
+    finally:
+        example.close()
+        example.docker("rmi", "-f", image)
+
+
+def test_ecs_is_one_app_of_two_containers_without_a_warning():
+    documents = {path.name: path.read_text() for path in (EXAMPLES / "ecs").glob("*.json")}
+    manifest = parse_ecs(documents, stack="ecs")
+    assert [(app.name, app.count, len(app.containers)) for app in manifest.apps] == [("web", 2, 1)]
+    assert manifest.warnings == ()
+    assert (EXAMPLES / "ecs" / "README.md").read_text().startswith("# ecs\n")
 
 
 def own_certificate(directory: Path) -> tuple[Path, Path]:

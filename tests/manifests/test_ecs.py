@@ -131,7 +131,7 @@ def parse_or_refuse(documents: dict[str, str]) -> None:
         assert len({spec.name for spec in app.ports}) == len(app.ports)
 
 
-@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     keys=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6),
     inner=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6),
