@@ -1,0 +1,1 @@
+"""Log groups and streams, and the output of containers that goes there."""
