@@ -65,6 +65,7 @@ def test_what_runs_on_a_node_that_is_emptied_moves_within_the_bounds() -> None:
     assert places(world) == ["a", "b", "b"]
     world.run()
     assert places(world) == ["b", "b"]
+    assert sorted(r.identity.slot for r in world.state.live) == [1, 2]
     assert any("its node a is being drained" in line for line in world.log)
     assert len(world.serving()) == 2
 

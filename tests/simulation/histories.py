@@ -11,6 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from portway.core.app import (
+    App,
+    Breaker,
+    HealthCheck,
+    Placement,
+    PortSpec,
+    Resources,
+    Rollout,
+)
 from tests.simulation.machine import IMAGES
 
 STACKS = ("blog", "shop")
@@ -19,6 +28,9 @@ WORKERS = (
     5  # beside web: nothing, a worker, another one, a fixed port; or a check of web's readiness
 )
 READINESS = 4
+LOOSE = "cluster"
+LOOSE_APPS = 2
+LOOSE_KINDS = 3  # as compose has it; as ECS; as ECS, with what is asked for set aside
 HOUR_MS = 3_600_000
 
 
@@ -53,7 +65,30 @@ def history(seed: int) -> tuple[int, tuple[Step, ...]]:
                 Step(dice.choice(["resume", "resume", "cancel", "pause"]), (_stack_of(order), 0))
             )
             steps.append(_time(dice))
-    return nodes, tuple(steps)
+    return nodes, tuple(_with_loose_ones(seed, nodes, steps))
+
+
+def _with_loose_ones(seed: int, nodes: int, steps: list[Step]) -> list[Step]:
+    """Every other history has a loose stack beside the others, whose apps are put and taken away in between."""
+    dice = random.Random(f"loose {seed}")
+    if dice.random() < 0.5:
+        return steps
+    for _ in range(dice.randint(2, 7)):
+        patience = dice.choice([0, 0, 0, dice.randint(1, 8)])
+        nth = dice.randrange(LOOSE_APPS)
+        image = dice.choices(range(len(IMAGES)), [6, 5, 5, 2, 1, 1, 1])[0]
+        count, kind = dice.randint(0, 4), dice.randrange(LOOSE_KINDS)
+        order = dice.choices(
+            [
+                Step("put", (nth, image, count, kind, dice.random() < 0.2, patience)),
+                Step("take away", (nth, patience)),
+                Step("resize", (nth, count, patience)),
+                Step("mark", (dice.randrange(nodes), dice.random() < 0.6 and nodes > 1, patience)),
+            ],
+            [8, 1, 2, 1],
+        )[0]
+        steps.insert(dice.randint(1, len(steps)), order)
+    return steps
 
 
 def _stack_of(order: Step) -> int:
@@ -154,6 +189,28 @@ def _lie(dice: random.Random) -> Step:
     passed = dice.choice([False, False, True, None])
     times, takes_s = dice.randint(1, 4), dice.choice([0.0, 2.5])
     return Step("lie", (dice.randrange(8), passed, times, takes_s, dice.random() < 0.3))
+
+
+def loose_app(nth: int, image: int, kind: int) -> App:
+    """One app of the loose stack. The second has its listener's number fixed."""
+    patient = Rollout(
+        progress_deadline_s=0.0,
+        strict_bounds=True,
+        minimum_percent=50,
+        maximum_percent=200,  # with less, one instance could never be replaced by the letter
+        drain_timeout_s=20.0,
+        breaker=Breaker(reset=True),
+    )
+    listeners = (8300 + nth,) if nth else ()
+    return App(
+        id=f"{LOOSE}/app{nth}",
+        image=IMAGES[image],
+        ports=(PortSpec(name="80", container_port=80, service_ports=listeners),),
+        health=HealthCheck(interval_s=2.0, start_period_s=4.0),
+        rollout=patient if kind else Rollout(drain_timeout_s=20.0),
+        resources=Resources(memory_bytes=64 << 20, cpu_shares=128),
+        placement=Placement(reserves=True) if kind == 2 else Placement(),
+    )
 
 
 def manifest(stack: int, image: int, worker: int, count: int, rollout: int) -> str:

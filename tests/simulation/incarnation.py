@@ -404,8 +404,15 @@ class Incarnation:
         now_ms = self.clock.now_ms()
         steps.a_step_takes_its_time(before, after, told=told, now_ms=now_ms, since_ms=since_ms)
         steps.no_step_starts_more_than_its_own(before, after, failing=failing)
-        steps.nobody_is_replaced_for_being_unready(before, after, failing=failing, unready=unready)
+        moving = self._on_emptied_nodes(after)
+        steps.nobody_is_replaced_for_being_unready(
+            before, after, failing=failing | moving, unready=unready
+        )
         steps.an_ended_deployment_goes_back(before, after)
+
+    def _on_emptied_nodes(self, state: AppState) -> frozenset[str]:
+        emptied = {node.name for node in self.world.nodes if node.draining}
+        return frozenset(r.id for r in state.live if r.identity.node in emptied)
 
     def _observed_since_ms(self, state: AppState) -> int | None:
         """What was observed before this controller came, nobody has observed."""

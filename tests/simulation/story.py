@@ -18,7 +18,7 @@ from portway.core.state import AppState, DeploymentStatus
 from portway.core.strategy import is_holding, is_paused
 from tests.simulation import invariants, steps
 from tests.simulation.eventloop import StuckError, simulate
-from tests.simulation.histories import STACKS, Step, manifest
+from tests.simulation.histories import LOOSE, STACKS, Step, loose_app, manifest
 from tests.simulation.incarnation import HOST_PORTS, Incarnation
 from tests.simulation.invariants import BrokenError
 from tests.simulation.machine import HOPELESS, CallFault, Lie, Machine
@@ -166,6 +166,35 @@ class Life:
     async def do_delete(self, stack: int, patience: int) -> None:
         await self._order(self.now.operations.delete_stack(STACKS[stack]), patience)
 
+    async def do_put(
+        self,
+        nth: int,
+        image: int,
+        count: int,
+        kind: int = 0,
+        force: bool = False,
+        patience: int = 0,
+    ) -> None:
+        app = loose_app(nth, image, kind)
+        order = self.now.operations.put_app(LOOSE, app, count=count, force=force)
+        await self._order(order, patience)
+
+    async def do_take_away(self, nth: int, patience: int = 0) -> None:
+        await self._order(self.now.operations.remove_app(LOOSE, f"app{nth}"), patience)
+
+    async def do_resize(self, nth: int, count: int, patience: int = 0) -> None:
+        await self._order(self.now.operations.scale(LOOSE, {f"app{nth}": count}), patience)
+
+    async def do_mark(self, nth: int, draining: bool, patience: int = 0) -> None:
+        name = sorted(self.machine.world.nodes)[nth]
+        await self._order(self.now.operations.mark_node(name, draining=draining), patience)
+
+    async def _fill_again(self) -> None:
+        """What is emptied at the end of a history could leave nothing to run on."""
+        for node in self.now.world.nodes:
+            if node.draining:
+                await self._order(self.now.operations.mark_node(node.name, draining=False), 0)
+
     async def do_env(self, stack: int, value: int, patience: int) -> None:
         await self._order(self._env(STACKS[stack], value), patience)
 
@@ -276,6 +305,7 @@ class Life:
             await self.pass_time(1.0)
             await self.look()
             await self._say_go_on()
+            await self._fill_again()
             unrest = self.unrest()
             calm_s = 0.0 if unrest else calm_s + 1.0
             if loop.time() > end_s:

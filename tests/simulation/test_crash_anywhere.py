@@ -38,6 +38,11 @@ def strategy(kind: str, image: int) -> Step:
     return Step("strategy", (image, 3, kind, False))
 
 
+def put(image: int = WEB, *, app: int = 0, count: int = 2) -> Step:
+    """As ECS does it, in a loose stack."""
+    return Step("put", (app, image, count, 1))
+
+
 def wait(seconds: float) -> Step:
     return Step("wait", (seconds,))
 
@@ -80,6 +85,11 @@ KINDS: dict[str, tuple[Sequence[Step], Sequence[Step]]] = {
         [Step("strategy", (WEB_2, 3, "canary", True, 0, "40%", 1.0, 4))],
     ),
     "a deletion in the midst of a deploy": ([], [deploy(), order("delete")]),
+    "an app put": ([put()], [put(app=1)]),
+    "an app put anew": ([put(count=3), put(app=1)], [put(WEB_2, count=3)]),
+    "an app put that fails and goes back": ([put()], [put(CRASH)]),
+    "an app put over a running deployment": ([put()], [put(SICK), wait(1.0), put(WEB_2, count=3)]),
+    "an app taken away": ([put(), put(app=1)], [Step("take away", (0,))]),
     "a deletion": ([deploy(worker=1)], [order("delete")]),
 }  # fmt: skip
 

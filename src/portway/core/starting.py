@@ -186,11 +186,13 @@ def ground_of(draft: Draft) -> Ground:
 
 
 def _free_slot(draft: Draft, target: Revision, count: int) -> int:
+    emptied = {node.name for node in draft.observed.nodes if node.draining}
     filled = {
         r.identity.slot
         for r in draft.live
         if r.identity.revision == target.id
         and r.phase < Phase.DRAINING
+        and r.identity.node not in emptied
         and not is_failing(draft.observed, r.id)
     }
     return next((slot for slot in range(1, count + 1) if slot not in filled), count)
