@@ -41,6 +41,7 @@ from portway.core.errors import BalancerError
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
 from portway.core.network.reading import Network
+from portway.core.placement import NodeView
 from portway.core.plan import ApplyRoutes
 from portway.core.pooled import instance_of
 from portway.core.routes import EndpointState, Route, RouteKey, ServedPool, ServedRoute
@@ -143,6 +144,11 @@ class Balancing:
         # One that is gone is still served: what is served is looked at as well.
         gone = [name for name in self._world.served or () if self.is_owner(name)]
         self._touch(*self.owners, *gone, *apps)
+
+    @property
+    def nodes(self) -> tuple[NodeView, ...]:
+        """The machines that targets of type instance are on."""
+        return self._world.nodes
 
     # Certificates ------------------------------------------------------------------------------------------------
 
