@@ -121,6 +121,18 @@ def test_a_breaker_that_goes_back_nowhere_starts_nothing_more_and_lets_nothing_g
     assert len(world.state.live) == 2
 
 
+def test_an_app_that_failed_and_is_deleted_goes_all_the_same() -> None:
+    rollout = tripping(rollback=False)
+    world = deployed(rollout)
+    world.deploy(revision("R2", rollout=rollout), count=1)
+    for _ in range(3):
+        fail_once(world)
+    assert world.state.halted
+    world.state = replace(world.state, target=None, deployment=None)
+    world.run()
+    assert world.state.live == ()
+
+
 def test_a_healthy_instance_resets_the_count_where_that_is_asked_for() -> None:
     world = deployed(tripping(threshold=2))
     world.deploy(revision("R2", rollout=tripping(threshold=2)), count=1)

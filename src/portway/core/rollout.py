@@ -156,7 +156,7 @@ def bounds_of(draft: Draft, count: int) -> Capacity:
 
 
 def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
-    if draft.state.halted and census.stale:
+    if draft.state.halted and census.stale and draft.state.target is not None:
         # Nothing will come in their place.
         return
     if draft.observed.served is None and draft.routes:
