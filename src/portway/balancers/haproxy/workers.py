@@ -22,10 +22,11 @@ _RELOAD_S = 10.0
 _RESEND_S = 0.2
 _START_S = 10.0
 _RELEASE_S = 0.5
+_FINISHING_S = 2.0
 
 
 async def replace_workers(process: MasterProcess, runtime: Runtime, *, description: str) -> None:
-    """Reload, and return once a new worker answers that loaded what describes itself so.
+    """Reload, and return once a new worker that loaded what describes itself so has every new connection.
 
     A master loses the signal when it is young: it is sent again while the master knows of no new worker.
     """
@@ -38,6 +39,7 @@ async def replace_workers(process: MasterProcess, runtime: Runtime, *, descripti
     resend_s = _RESEND_S
     while time.monotonic() - started_s < _RELOAD_S:
         if await _answers(runtime, old, description):
+            await _await_finishing(runtime, old)
             return
         if process.find() is None:
             raise ConnectionResetError("the master ended")
@@ -58,6 +60,16 @@ async def _answers(runtime: Runtime, old: tuple[int, ...], description: str) -> 
             worker = await info(session)
         return worker.process_id not in old and worker.description == description
     return False
+
+
+async def _await_finishing(runtime: Runtime, workers: tuple[int, ...]) -> None:
+    """Wait a moment until these take no new connections: they would meet the rules of before."""
+    deadline_s = time.monotonic() + _FINISHING_S
+    for worker_id in workers:
+        while "Stopping: 0" in await runtime.ask_old(worker_id, "show info"):
+            if time.monotonic() > deadline_s:
+                return
+            await asyncio.sleep(0.002)
 
 
 async def await_first_answer(runtime: Runtime) -> None:
