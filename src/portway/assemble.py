@@ -20,6 +20,7 @@ from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.clock import SystemClock
+from portway.controller.cloudwatch.shipping import LogShipper
 from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
 from portway.controller.heap import settled_heap
 from portway.controller.loop import Controller
@@ -30,6 +31,7 @@ from portway.controller.ports.host_ports import HostPorts
 from portway.controller.ports.leases import Leases
 from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.world import app_of
+from portway.core.aws_names import AwsNames
 from portway.core.balancing.targets import FAILED
 from portway.core.errors import PortwayError
 from portway.core.port_words import PortKind
@@ -74,7 +76,7 @@ async def running(
                 controller.world.problems["host ports"] = warning
         operations = PortwayOperations(controller, config, stop or asyncio.Event())
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(controller.run())
+            work = group.create_task(_work(controller, config))
             try:
                 yield operations
             except PortwayError as error:
@@ -83,6 +85,17 @@ async def running(
                 work.cancel()
     if failure is not None:
         raise failure
+
+
+async def _work(controller: Controller, config: Config) -> None:
+    """Everything that goes on by itself, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(controller.run())
+        group.create_task(LogShipper(controller, _names(config, controller.world.home_id)).run())
+
+
+def _names(config: Config, home_id: str) -> AwsNames:
+    return AwsNames(region=config.aws_region, account_id=config.aws_account_id, home_id=home_id)
 
 
 async def wipe(config: Config) -> tuple[str, ...]:

@@ -162,6 +162,19 @@ class LogKeeper:
                 await self._documents.delete(CHUNK, _chunk_key(key, chunk["number"]))
         return kept
 
+    async def end_of(self, group: str, name: str) -> tuple[int, int]:
+        """The time of a stream's newest event, and how many events have that very time; (0, 0) while it is empty."""
+        stream = await self.stream(group, name)
+        chunks = stream.body["chunks"]
+        last_ms = max((chunk["last_ms"] for chunk in chunks), default=0)
+        found = [
+            event
+            for chunk in chunks
+            if chunk["last_ms"] == last_ms
+            for event in await self._events_of(stream, chunk["number"])
+        ]
+        return last_ms, sum(event.at_ms == last_ms for event in found)
+
     async def events(
         self, group: str, names: Iterable[str], *, start_ms: int = 0, end_ms: int | None = None
     ) -> list[LogEvent]:
