@@ -250,3 +250,24 @@ def test_haproxy_loads_whatever_is_written(
     route = with_texts(host, path, value, ".", body, name)
     assert route_problem(route) == ""
     assert loaded(route, tmp_path_factory.mktemp("cfg")) == ""
+
+
+def test_an_albs_cookie_is_renewed_and_a_classic_balancers_is_not() -> None:
+    def lines(cookie: str) -> list[str]:
+        sticky = Sticky(kind=StickyKind.COOKIE, cookie=cookie, duration_s=60)
+        route = ruled(Forward(pools=((WEB, 1),)), pools=(pool(WEB, sticky=sticky),))
+        config = render([make_listener(route)], SETTINGS).files[CONFIG]
+        return [line for line in config.split("\n") if "add-header set-cookie" in line]
+
+    assert all(line.endswith('"') for line in lines("AWSALB"))
+    assert lines("") == lines("AWSALB")
+    assert all("AWSELB" in line and "!{ srv_name" in line for line in lines("AWSELB"))
+
+
+def test_streams_over_tls_have_certificates_and_no_rules() -> None:
+    route = replace(STREAM, listener=ListenerSpec(protocol=ListenerProtocol.TLS))
+    config = render([make_listener(route)], SETTINGS).files[CONFIG]
+    (bind,) = [line for line in config.split("\n") if "bind 127.64.0.1:80" in line]
+    assert "ssl crt-list" in bind
+    assert "alpn" not in bind
+    assert "txn.to" not in config

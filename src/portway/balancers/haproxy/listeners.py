@@ -95,14 +95,22 @@ class Listener:
         """Its servers, backend by backend."""
         if self.is_ruled:
             return self.pools
+        sticky = self.http_backend if self.sticky else ""
         return tuple(
             Group(
                 backend=backend,
                 servers=self.servers,
-                map_path=self.map_path if self.sticky and backend == self.http_backend else "",
+                map_path=self.map_path if backend == sticky else "",
             )
             for backend in self.backends
         )
+
+    @property
+    def sticky_groups(self) -> tuple[Group, ...]:
+        """Those of its groups whose clients are kept by a cookie."""
+        if not self.pools and not self.route.listener.sticky:
+            return ()
+        return tuple(group for group in self.groups if group.map_path)
 
     @property
     def speaks_http(self) -> bool:

@@ -147,7 +147,7 @@ def _refused(listener: Listener, answer: str) -> BalancerError:
 
 
 async def _sync_maps(session: Session, listeners: Sequence[Listener]) -> None:
-    for group in [group for listener in listeners for group in listener.groups if group.map_path]:
+    for group in [group for listener in listeners for group in listener.sticky_groups]:
         path = group.map_path
         observed = parse_map(await session.ask(f"show map {path}"))
         new, gone = plan_map(group.cookie_map, observed)

@@ -303,10 +303,12 @@ def _side_files(listener: Listener) -> dict[str, str]:
     files = {slot.path: slot.pem for slot in listener.slots}
     if listener.slots:
         files[listener.list_path] = "".join(f"{slot.path}\n" for slot in listener.slots)
-    for group in [group for group in listener.groups if group.map_path]:
+    for group in listener.sticky_groups:
         cookies = sorted(group.cookie_map.items())
         files[group.map_path] = "".join(f"{cookie} {name}\n" for cookie, name in cookies)
-    return files | ruled.bodies(listener.route)
+    if listener.is_ruled:
+        files |= ruled.bodies(listener.route)
+    return files
 
 
 def _milliseconds(seconds: float) -> str:
