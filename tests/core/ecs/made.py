@@ -45,7 +45,8 @@ def record(serial: int, phase: Phase, *, revision: str = "R1", **fields: Any) ->
         release=revision,
         node="local",
     )
-    return InstanceRecord(**{"identity": identity, "phase": phase, **times, **fields})
+    given: dict[str, Any] = {"identity": identity, "phase": phase, **times, **fields}
+    return InstanceRecord(**given)
 
 
 def state(
@@ -75,5 +76,5 @@ def revision(name: str, of: App) -> Revision:
 def deployment(
     to: str, status: DeploymentStatus, *, start: str | None = None, **fields: Any
 ) -> Deployment:
-    made = {"id": f"D{to}", "started_at_ms": 500, "progressed_at_ms": 500}
+    made: dict[str, Any] = {"id": f"D{to}", "started_at_ms": 500, "progressed_at_ms": 500}
     return Deployment(to_revision=to, from_revision=start, status=status, **{**made, **fields})

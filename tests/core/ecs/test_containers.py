@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from portway.core.app import (
+    App,
     CheckKind,
     Container,
     HealthCheck,
@@ -42,14 +44,21 @@ RUNNING = ObservedContainer(
 )
 
 
-def seen(*containers: ObservedContainer, **fields: object) -> ObservedInstance:
+def seen(*containers: ObservedContainer, **fields: Any) -> ObservedInstance:
     identity = record(1, Phase.READY).identity
-    given = {"identity": identity, "state": EngineState.RUNNING, "containers": containers, **fields}
-    return ObservedInstance(**given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {
+        "identity": identity,
+        "state": EngineState.RUNNING,
+        "containers": containers,
+        **fields,
+    }
+    return ObservedInstance(**given)
 
 
-def shown(of=WEB, observed=None, **fields):
-    given = {"cluster": "c", "task_id": "t", "is_stopped": False, **fields}
+def shown(
+    of: App = WEB, observed: ObservedInstance | None = None, **fields: Any
+) -> list[dict[str, Any]]:
+    given: dict[str, Any] = {"cluster": "c", "task_id": "t", "is_stopped": False, **fields}
     return shown_containers(of, observed, NAMES, **given)
 
 

@@ -39,7 +39,7 @@ def test_a_replacement_is_told_in_its_order() -> None:
     history = look(History(), state(first, of=WEB, deployment=done), now_ms=1500)
     before = len(history.events)
     moving = deployment("R2", DeploymentStatus.RUNNING, start="R1")
-    rolling = {"of": WEB, "target": "R2", "deployment": moving}
+    rolling: dict[str, Any] = {"of": WEB, "target": "R2", "deployment": moving}
     for phase in (Phase.PLANNED, Phase.STARTED, Phase.READY):
         new = record(2, phase, revision="R2")
         history = look(history, state(first, new, **rolling))
@@ -47,7 +47,8 @@ def test_a_replacement_is_told_in_its_order() -> None:
     history = look(history, state(old, second, **rolling))
     ended = replace(moving, status=DeploymentStatus.DONE, ended_at_ms=4000)
     gone = record(1, Phase.GONE, draining_at_ms=3000)
-    history = look(history, state(gone, second, **{**rolling, "deployment": ended}), now_ms=4000)
+    rolling["deployment"] = ended
+    history = look(history, state(gone, second, **rolling), now_ms=4000)
     assert said(history)[before:] == [
         f"has started 1 tasks: (task {task(second)}).",
         f"registered 1 targets in (target-group {GROUP})",

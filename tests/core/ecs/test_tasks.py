@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,19 @@ from tests.core.ecs.made import APP_ID, GROUP, NAMES, app, origin, record
 OLD, NEW = (NAMES.deployment_id(APP_ID, r) for r in ("R1", "R2"))
 
 
-def facts(of: InstanceRecord, *, runs: App | None = None, **fields: object) -> TaskFacts:
-    given = {"app": runs or app(), "origin": origin(), "deployment": OLD, "newest": NEW, **fields}
-    return TaskFacts(record=of, **given)  # type: ignore[arg-type]
+def facts(of: InstanceRecord, *, runs: App | None = None, **fields: Any) -> TaskFacts:
+    given: dict[str, Any] = {
+        "app": runs or app(),
+        "origin": origin(),
+        "deployment": OLD,
+        "newest": NEW,
+        **fields,
+    }
+    return TaskFacts(record=of, **given)
 
 
-def cause(of: InstanceRecord, **fields: object) -> tuple[str, str]:
-    found = stop_cause(facts(of, **fields))  # type: ignore[arg-type]
+def cause(of: InstanceRecord, **fields: Any) -> tuple[str, str]:
+    found = stop_cause(facts(of, **fields))
     assert found is not None
     return found.code, found.reason
 
@@ -66,7 +73,7 @@ def test_a_task_that_was_unhealthy_says_where() -> None:
 
 
 def test_a_task_that_ended_by_itself_says_so() -> None:
-    gone = {"draining_at_ms": None, "stopping_at_ms": None, "failed": True}
+    gone: dict[str, Any] = {"draining_at_ms": None, "stopping_at_ms": None, "failed": True}
     exited = record(1, Phase.GONE, exit_code=1, **gone)
     assert cause(exited) == ("EssentialContainerExited", "Essential container in task exited")
     unseen = record(1, Phase.GONE, exit_code=1, started_at_ms=None, **gone)

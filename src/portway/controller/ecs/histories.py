@@ -10,6 +10,7 @@ from portway.store.codec import from_body, to_body
 
 HISTORY_KIND = "ecs.history"
 TASK_KIND = "ecs.task"
+EXTRA_KIND = "ecs.task-extra"  # by the task's ARN: its tags and overrides
 STOPPED_KEPT_MS = 3600 * 1000
 
 
@@ -47,3 +48,4 @@ async def forget_stopped(documents: Documents, *, before_ms: int) -> None:
     for document in await documents.list(TASK_KIND):
         if document.body["task"].get("stoppedAt", 0) < before_ms:
             await documents.delete(TASK_KIND, document.key)
+            await documents.delete(EXTRA_KIND, document.key)

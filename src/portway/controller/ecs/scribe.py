@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -27,7 +28,7 @@ from portway.core.ecs.labels import SERVICE, Origin, origin_of_state
 from portway.core.ecs.tasks import shown_task
 from portway.core.errors import PortwayError
 from portway.core.instance import Phase
-from portway.core.state import AppState
+from portway.core.state import AppState, Revision
 from portway.store.base import Batch, Store
 
 log = structlog.get_logger()
@@ -54,6 +55,9 @@ class Scribe:
         self._around = around
         self._groups = groups
         self._waiting: dict[str, AppState] = {}
+        self._known: dict[
+            str, dict[str, Revision]
+        ] = {}  # by App and id: a state forgets what no live instance runs
         self._stopped: dict[str, tuple[dict[str, Any], str]] = {}  # by ARN, and of which App
         self._signal = asyncio.Event()
 
@@ -70,6 +74,8 @@ class Scribe:
         """Take in what has just been saved."""
         for state in batch.apps:
             self._take(state)
+        for app_id in batch.deleted_apps:
+            self._known.pop(app_id, None)
         for event in batch.events if not batch.apps else ():
             state = self._around.world.apps.get(event.app_id)
             if state is not None:
@@ -78,9 +84,21 @@ class Scribe:
     def _take(self, state: AppState) -> None:
         if origin_of_state(state) is None:
             return
+        state = self._with_revisions(state)
         self._waiting[state.app_id] = state
         self._take_stopped(state)
         self._signal.set()
+
+    def _with_revisions(self, state: AppState) -> AppState:
+        """The state with the revisions of all its instances, those that are gone included."""
+        before = self._known.get(state.app_id, {})
+        ran = {r.identity.revision for r in state.instances}
+        known = {name: one for name, one in before.items() if name in ran}
+        known |= state.revisions
+        if state.target is not None:
+            known[state.target.id] = state.target
+        self._known[state.app_id] = known
+        return replace(state, revisions=known)
 
     def _take_stopped(self, state: AppState) -> None:
         """How a task ended is seen only as long as its engine still has it: it is taken down at once."""

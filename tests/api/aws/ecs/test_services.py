@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -34,10 +35,11 @@ async def described(ecs: Ecs, name: str = "web", **given: Any) -> dict[str, Any]
 async def settled(ecs: Ecs, name: str = "web") -> dict[str, Any]:
     """The service once it rests and everything has been told."""
     await ecs.portway.settled("c")
-    while True:
-        service = await described(ecs, name)
-        if service["events"] and service["events"][0]["message"].endswith("steady state."):
-            return service
+    async with asyncio.timeout(30):
+        while True:
+            service = await described(ecs, name)
+            if service["events"] and service["events"][0]["message"].endswith("steady state."):
+                return service
 
 
 @pytest.fixture

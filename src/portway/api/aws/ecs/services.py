@@ -42,7 +42,9 @@ from portway.api.aws.objects import changed
 from portway.api.aws.operation import Request, operation
 from portway.controller.ecs.histories import forget_history, history_of
 from portway.core.ecs.deployments import deployments_of
+from portway.core.ecs.labels import origin_of
 from portway.core.errors import PortwayError
+from portway.core.state import AppState
 from portway.store.base import DocumentChangedError
 
 _SERVICES_MAX = 10
@@ -166,13 +168,15 @@ async def update_service(face: Face, request: Request) -> dict[str, Any]:
         spec["desiredCount"] = desired
     service = replace(known, spec=spec)
     check_spec(_as_updated(spec, given))
-    wanted = request.get("taskDefinition") or known.task_definition
+    wanted = request.get("taskDefinition") or _runs(known, state)
     definition = await usable_definition(face, wanted)
     check_network(definition.body, spec.get("networkConfiguration"))
     await check_balancers(face, spec, definition)
     service = replace(service, task_definition=definition.arn)
     app = await app_for(face, service, definition)
-    replaced = any(m in given and given[m] != known.spec.get(m) for m in _REPLACES)
+    replaced = definition.arn != _runs(known, state) or any(
+        m in given and given[m] != known.spec.get(m) for m in _REPLACES
+    )
     await face.operations.put_app(
         app.stack,
         app,
@@ -190,6 +194,12 @@ async def update_service(face: Face, request: Request) -> dict[str, Any]:
     )
     shown = service_of(kept) if kept else service
     return {"service": await _described(face, shown, include=("TAGS",))}
+
+
+def _runs(service: Service, state: AppState | None) -> str:
+    """The task definition that the service runs now: after a rollback not the one it was told last."""
+    origin = origin_of(state.target.app) if state is not None and state.target else None
+    return origin.task_definition if origin else service.task_definition
 
 
 def _merged_deployment(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

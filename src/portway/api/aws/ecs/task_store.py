@@ -1,0 +1,91 @@
+"""Tasks as they are found: those that live are instances of Apps, those that have stopped are kept for an hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from portway.api.aws.ecs.common import names_of, within
+from portway.api.aws.face import Face
+from portway.controller.ecs.facts import task_facts
+from portway.controller.ecs.histories import stopped_tasks
+from portway.controller.overview import Overview
+from portway.core.aws_names import last_part, slug
+from portway.core.ecs.labels import TASK, Origin, origin_of_state
+from portway.core.ecs.tasks import shown_task, task_id_of
+from portway.core.instance import InstanceIdentity, InstanceRecord, instance_id
+from portway.core.state import AppState
+
+Task = dict[str, Any]
+
+
+async def tasks_in(face: Face, cluster: str) -> dict[str, Task]:
+    """Every task of a cluster by its ARN, the stopped ones included."""
+    names = names_of(face)
+    found = {t["taskArn"]: t for t in await stopped_tasks(face.documents, names.task_arn(cluster, ""))}  # fmt: skip
+    overview = await face.operations.overview(slug(cluster))
+    for task in live_tasks(face, overview, cluster):
+        found.setdefault(task["taskArn"], task)
+    return found
+
+
+def live_tasks(face: Face, overview: Overview, cluster: str) -> list[Task]:
+    """Those that the planner still knows, with one of RunTask that has no instance yet."""
+    names, zone = names_of(face), f"{face.region}a"
+    tasks: list[Task] = []
+    for state in overview.apps.values():
+        origin = origin_of_state(state)
+        if origin is None or origin.cluster != cluster:
+            continue
+        for record in state.instances or _to_come(state, origin, overview):
+            seen = overview.instances.get(record.id)
+            facts = task_facts(record, state, names, seen, zone=zone)
+            if facts is not None:
+                tasks.append(shown_task(facts, names))
+    return tasks
+
+
+def _to_come(state: AppState, origin: Origin, overview: Overview) -> tuple[InstanceRecord, ...]:
+    """The instance of a task that was only just asked for."""
+    if origin.kind != TASK or state.target is None:
+        return ()
+    node = state.target.app.placement.node or (overview.nodes[0].name if overview.nodes else "")
+    deployment = state.deployment
+    return (record_to_come(state.app_id, state.target.id, node, deployment.started_at_ms if deployment else 0),)  # fmt: skip
+
+
+def record_to_come(app_id: str, revision: str, node: str, at_ms: int) -> InstanceRecord:
+    """The first instance of an App as it will be."""
+    identity = InstanceIdentity(
+        id=instance_id(app_id, slot=1, serial=1),
+        app_id=app_id,
+        slot=1,
+        serial=1,
+        revision=revision,
+        release=revision,
+        node=node,
+    )
+    return InstanceRecord(identity=identity, planned_at_ms=at_ms)
+
+
+def find_task(face: Face, tasks: Mapping[str, Task], cluster: str, wanted: str) -> Task | None:
+    """The task by its id or ARN."""
+    task_id = within(face, wanted, cluster, "task")
+    return tasks.get(names_of(face).task_arn(cluster, task_id)) if task_id else None
+
+
+def instance_of(
+    face: Face, overview: Overview, task: Task
+) -> tuple[AppState | None, InstanceRecord | None]:
+    """The App and the instance that a live task is; a task that was only just asked for has no instance."""
+    names, task_id = names_of(face), last_part(task["taskArn"])
+    for state in overview.apps.values():
+        origin = origin_of_state(state)
+        if origin is None or (origin.task_id and origin.task_id != task_id):
+            continue
+        if origin.task_id:
+            return state, next(iter(state.live), None)
+        for record in state.live:
+            if task_id_of(record, names) == task_id:
+                return state, record
+    return None, None
