@@ -33,6 +33,7 @@ COMMANDS = {
         "deploy", "Build, release and promote a manifest, and wait until it is healthy."
     ),
     "plan": Entry("plan", "Show what a deploy would change, every port and why. Nothing is done."),
+    "convert": Entry("convert", "Write a manifest in another language, and say what is lost."),
     "map": Entry("map", "Show every listener and the instances behind it."),
     "why": Entry("why", "Say why something does not answer, hop by hop, and what to do."),
     "doctor": Entry("doctor", "Check this machine: what would get in the way, and its fix."),

@@ -261,7 +261,10 @@ def _with_protocol(listener: ListenerSpec, setting: Setting) -> ListenerSpec:
 def _with_balance(listener: ListenerSpec, setting: Setting) -> ListenerSpec:
     if setting.value in tuple(Balance):
         return replace(listener, balance=Balance(setting.value))
-    hint = setting.node.suggest(setting.value, tuple(Balance)) or "Write roundrobin, leastconn or random."
+    hint = (
+        setting.node.suggest(setting.value, tuple(Balance))
+        or "Write roundrobin, leastconn or random."
+    )
     setting.error(f"{setting.key} is '{shown(setting.value)}', which is no way to balance", hint)
     return listener
 

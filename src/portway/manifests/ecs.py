@@ -29,7 +29,7 @@ SECRETS = "the home's folder secrets as {name}"
 _DEFINITION_KEYS = ("containerDefinitions", "family", "networkMode", "requiresCompatibilities")
 _SERVICE_KEYS = ("serviceName", "desiredCount", "loadBalancers", "schedulingStrategy", "deploymentConfiguration", "cluster")  # fmt: skip
 _OURS = re.compile(
-    r'"(containerDefinitions|taskDefinition|serviceName|desiredCount|family|services)"\s*:'
+    r'"(containerDefinitions|taskDefinitions?|serviceName|desiredCount|family|services)"\s*:'
 )
 _COMPOSE = re.compile(r'"services"\s*:\s*\{')
 
@@ -63,14 +63,33 @@ def parse_ecs(
 
     `secrets`: what each `valueFrom` holds; None where that is not known, then nothing is said of those that lack.
     """
-    definitions: list[_Part] = []
-    services: list[_Part] = []
+    placed: list[Placed] = []
     problems: list[Problem] = []
     for file, text in documents.items():
         try:
-            _sort(read_json(text, file=file), definitions, services, problems)
+            placed.append(read_json(text, file=file))
         except ManifestError as error:
             problems.extend(error.problems)
+    return _parsed(placed, problems, stack=stack, secrets=secrets)
+
+
+def parse_documents(documents: Mapping[str, Any], *, stack: str) -> Manifest:
+    """The same of values that were never a text; places are unknown then."""
+    placed = [Placed(value=value, file=file, places={}) for file, value in documents.items()]
+    return _parsed(placed, [], stack=stack, secrets=None)
+
+
+def _parsed(
+    documents: list[Placed],
+    problems: list[Problem],
+    *,
+    stack: str,
+    secrets: Mapping[str, str] | None,
+) -> Manifest:
+    definitions: list[_Part] = []
+    services: list[_Part] = []
+    for placed in documents:
+        _sort(placed, definitions, services, problems)
     for part in (*definitions, *services):
         problems.extend(part.problem(fault) for fault in part.checked.faults)
     if problems:
@@ -93,9 +112,12 @@ def _sort(
     elif isinstance(value.get("taskDefinition"), dict):
         inner = value["taskDefinition"]
         definitions.append(_Part(placed=placed, where=("taskDefinition",), checked=check_definition(inner)))  # fmt: skip
-    elif isinstance(value.get("services"), list):
-        for index, inner in enumerate(value["services"]):
-            where: Where = ("services", index)
+    elif isinstance(value.get("services"), list) or isinstance(value.get("taskDefinitions"), list):
+        for index, inner in enumerate(_listed(value, "taskDefinitions")):
+            where: Where = ("taskDefinitions", index)
+            definitions.append(_Part(placed=placed, where=where, checked=check_definition(inner)))
+        for index, inner in enumerate(_listed(value, "services")):
+            where = ("services", index)
             services.append(_Part(placed=placed, where=where, checked=check_service(inner)))
     elif isinstance(value.get("service"), dict):
         services.append(_Part(placed=placed, where=("service",), checked=check_service(value["service"])))  # fmt: skip
@@ -103,6 +125,11 @@ def _sort(
         definitions.append(_Part(placed=placed, where=(), checked=check_definition(value)))
     else:
         services.append(_Part(placed=placed, where=(), checked=check_service(value)))
+
+
+def _listed(value: Mapping[str, Any], key: str) -> list[Any]:
+    found = value.get(key)
+    return found if isinstance(found, list) else []
 
 
 def _is_service(value: Mapping[str, Any]) -> bool:

@@ -169,7 +169,7 @@ def _container(definition: Body, body: Body, making: Making) -> Container:
         entrypoint=tuple(entrypoint) if entrypoint else None,
         environment=_environment(definition, making.secrets),
         health=_health(definition),
-        resources=_resources(definition, body),
+        resources=_resources(definition, body, making),
         volumes=tuple(_volumes(definition, body, making)),
         volumes_from=tuple(
             (item["sourceContainer"], bool(item.get("readOnly")))
@@ -224,18 +224,20 @@ def _health(definition: Body) -> HealthCheck | None:
     )
 
 
-def _resources(definition: Body, body: Body) -> Resources:
+def _resources(definition: Body, body: Body, making: Making) -> Resources:
     """Shares as ECS makes them of units; a limit of the task is one that no container may pass."""
     whole_cpu = cpu_units(body["cpu"]) if body.get("cpu") else None
     whole_memory = memory_mib(body["memory"]) if body.get("memory") else None
     parameters = definition.get("linuxParameters") or {}
     hard, soft = definition.get("memory") or whole_memory, definition.get("memoryReservation")
     swap = parameters.get("maxSwap")
+    said = definition.get("cpu") or 0
+    shares = max(said, _SHARES_MIN)
     return Resources(
         memory_bytes=hard * MIB if hard else None,
         memory_reservation_bytes=soft * MIB if soft else None,
         cpus=whole_cpu / CPU_UNITS if whole_cpu else None,
-        cpu_shares=max(definition.get("cpu") or 0, _SHARES_MIN),
+        cpu_shares=shares if said or making.reach is Reach.NODE else None,
         swap_bytes=swap * MIB if swap is not None and swap >= 0 else None,
         swappiness=parameters.get("swappiness"),
     )

@@ -32,6 +32,9 @@ needed. The [tutorial](../tutorials/ecs-files.md) shows it; [the AWS API](aws.md
 - **Volumes** without a host path live as long as their task. One that several containers mount outlives it and is shared by all
   instances; a warning says so.
 
+`portway convert --to ecs` writes a compose file as one document of this kind, `portway convert --to compose` the other way round; what the
+other language cannot say is told field by field, because the text is read back and compared (`--strict`: then nothing is written).
+
 *Honoured* fields have their effect. *Ignored* ones are accepted, have none, and a warning names them. *Refused* ones are an error.
 """
 

@@ -1,0 +1,45 @@
+"""`portway convert`: files in, a file out, and what was lost beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+COMPOSE = "services: {web: {image: x, mem_limit: 64m, ports: ['8000:80'], stop_signal: SIGQUIT}}\n"
+
+
+@pytest.fixture(autouse=True)
+def directory(workdir: Path) -> Path:
+    (workdir / "docker-compose.yml").write_text(COMPOSE)
+    return workdir
+
+
+def test_a_compose_file_becomes_one_ecs_file_that_can_be_read_again(
+    run: Run, directory: Path
+) -> None:
+    done = run("convert", "--to", "ecs")
+    document = json.loads(done.out)
+    assert [t["family"] for t in document["taskDefinitions"]] == ["web"]
+    assert "web: stop_signal: SIGQUIT becomes SIGTERM" in done.err
+    (directory / "all.json").write_text(done.out)
+    assert "8000:80" in run("convert", "all.json", "--to", "compose").out
+
+
+def test_strict_writes_nothing_where_something_is_lost(run: Run, directory: Path) -> None:
+    done = run("convert", "--to", "ecs", "--strict", "-o", "out.json")
+    assert done.code == 2
+    assert done.out == ""
+    assert "1 field cannot be said in ecs, so nothing is written." in done.err
+    assert not (directory / "out.json").exists()
+
+
+def test_a_file_that_is_there_is_not_overwritten(run: Run, directory: Path) -> None:
+    run("convert", "--to", "compose", "-o", "out.yml")
+    assert "8000:80" in (directory / "out.yml").read_text()
+    assert "out.yml is there already" in run("convert", "--to", "ecs", "-o", "out.yml").err
+    told = run("convert", "--to", "ecs", "-o", "none/out.yml").err
+    assert "cannot be written" in told
