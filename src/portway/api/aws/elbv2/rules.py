@@ -111,7 +111,7 @@ def _order(told: dict[str, Any]) -> str:
     return f"{told['Priority']:0>8} {told['RuleArn']}" if not told["IsDefault"] else f"~{told['RuleArn']}"  # fmt: skip
 
 
-@operation("elbv2", "ModifyRule", refuses={"Transforms": _TRANSFORMS})
+@operation("elbv2", "ModifyRule", ignores=("ResetTransforms",), refuses={"Transforms": _TRANSFORMS})
 async def modify_rule(face: Face, request: Request) -> dict[str, Any]:
     """Change what is given; of the default rule the action only."""
     registry = registry_of(face)

@@ -1,0 +1,211 @@
+"""Load balancers that really balance: boto3, a whole portway, a real HAProxy, and servers registered by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portway.assemble import running
+from portway.config import Config
+from portway.controller.operations import PortwayOperations
+from portway.core.aws_names import AwsNames
+from portway.core.balancing.model import TargetGroup
+from tests.api.aws.conftest import serving_face
+from tests.api.aws.elbv2.conftest import Elb, forward
+from tests.api.aws.elbv2.test_listeners import certificate
+from tests.balancers.support import EchoInstance, eventually, needs_haproxy
+
+pytestmark = needs_haproxy
+
+
+class Served(Elb):
+    """A service whose load balancers answer."""
+
+    def __init__(self, face: Any, portway: PortwayOperations) -> None:
+        super().__init__(face)
+        self.portway = portway
+
+    @property
+    def node(self) -> str:
+        home_id = self.portway.controller.world.home_id
+        name = self.portway.balancing.nodes[0].name
+        return AwsNames(region="", account_id="", home_id=home_id).ec2_instance_id(name)
+
+    async def quick(self, arn: str) -> None:
+        """Check the targets of a group more often than AWS lets anybody."""
+        registry = self.portway.balancing.registry
+        group: TargetGroup = registry.groups[arn]
+        check = replace(group.check, interval_s=1, timeout_s=1, healthy_threshold=1, unhealthy_threshold=1)  # fmt: skip
+        await registry.put(replace(group, check=check))
+        self.portway.balancing.touch()
+
+    async def register(self, arn: str, *instances: EchoInstance) -> None:
+        targets = [{"Id": self.node, "Port": one.port_number} for one in instances]
+        await self.ask("register_targets", TargetGroupArn=arn, Targets=targets)
+
+    async def states(self, arn: str) -> list[str]:
+        told = await self.ask("describe_target_health", TargetGroupArn=arn)
+        return sorted(each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"])
+
+    async def until(self, arn: str, *states: str) -> None:
+        async with asyncio.timeout(30):
+            while await self.states(arn) != sorted(states):
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def serving(directory: Path) -> AsyncIterator[Served]:
+    config = Config(home=directory / "home", engine="process", listen="", aws_hosts_file="")
+    async with running(config) as portway:
+        documents, home_id = portway.controller.store.documents, portway.controller.world.home_id
+        given = {"operations": portway, "documents": documents, "home_id": home_id}
+        async with serving_face(directory, **given) as face:
+            made = Served(face, portway)
+            await portway.controller.looked.wait()
+            await made.open()
+            try:
+                yield made
+            finally:
+                await portway.controller.balancer.shutdown()
+
+
+async def fetched(
+    address: str, path: str = "/", *, number: int = 80, tls: str = ""
+) -> tuple[int, bytes]:
+    """(status, head of the answer and certificate); `tls`: the name that is asked for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if tls else None
+    if context is not None:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(
+        address, number, ssl=context, server_hostname=tls or None
+    )
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(10):
+            answer = await reader.readuntil(b"\r\n\r\n")
+        peer = writer.get_extra_info("ssl_object")
+        shown = peer.getpeercert(binary_form=True) if peer else b""
+        return int(answer.split(b" ", 2)[1]), answer + shown
+    except asyncio.IncompleteReadError:
+        raise ConnectionResetError("nobody is behind the listener") from None
+    finally:
+        writer.close()
+
+
+async def who(address: str, times: int, **given: Any) -> Counter[str]:
+    """Which servers answer."""
+    found: Counter[str] = Counter()
+    for _ in range(times):
+        status, answer = await fetched(address, **given)
+        name = next((n for n in ("one", "two") if f"instance: {n}".encode() in answer.lower()), "")
+        found[name or str(status)] += 1
+    return found
+
+
+async def answered_by(address: str, *names: str, **given: Any) -> None:
+    """Wait until these servers answer and no other: what is decided is served a moment later."""
+
+    async def is_so() -> bool:
+        try:
+            return set(await who(address, 6, **given)) == set(names)
+        except OSError:
+            return False  # not bound yet
+
+    await eventually(is_so)
+
+
+async def refuses(address: str, number: int) -> bool:
+    try:
+        await fetched(address, number=number)
+    except OSError:
+        return True
+    return False
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with serving(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def servers() -> AsyncIterator[tuple[EchoInstance, EchoInstance]]:
+    one, two = await EchoInstance("one").start(), await EchoInstance("two").start()
+    yield one, two
+    await one.stop()
+    await two.stop()
+
+
+async def test_traffic_goes_to_the_healthy_of_the_registered_targets(
+    served: Served, servers: tuple[EchoInstance, EchoInstance]
+):
+    one, two = servers
+    balancer, arn = await served.balancer(), (await served.group())["TargetGroupArn"]
+    address = balancer["DNSName"]
+    await served.quick(arn)
+    await served.listener(balancer["LoadBalancerArn"], DefaultActions=forward(arn))
+    await answered_by(address, "503")  # nobody is registered
+    await served.register(arn, one, two)
+    await served.until(arn, "healthy", "healthy")
+    await answered_by(address, "one", "two")
+    assert await who(address, 10) == {"one": 5, "two": 5}
+    await one.stop()
+    await served.until(arn, "unhealthy", "healthy")
+    await answered_by(address, "two")
+    await one.start()
+    await served.until(arn, "healthy", "healthy")
+    await answered_by(address, "one", "two")
+    target = [{"Id": served.node, "Port": two.port_number}]
+    await served.ask("deregister_targets", TargetGroupArn=arn, Targets=target)
+    await served.until(arn, "healthy", "draining")
+    await answered_by(address, "one")
+
+
+async def test_rules_certificates_and_streams_are_served(
+    served: Served, servers: tuple[EchoInstance, EchoInstance]
+):
+    one, two = servers
+    balancer, arn = await served.balancer(), (await served.group())["TargetGroupArn"]
+    of, address = balancer["LoadBalancerArn"], balancer["DNSName"]
+    first, second = await certificate(served, "one"), await certificate(served, "two")
+    listener = await served.listener(
+        of,
+        port=443,
+        Protocol="HTTPS",
+        Certificates=[{"CertificateArn": first}],
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+    one_of = {"ListenerArn": listener["ListenerArn"]}
+    await served.ask(
+        "add_listener_certificates", **one_of, Certificates=[{"CertificateArn": second}]
+    )
+    conditions = [{"Field": "path-pattern", "Values": ["/api/*"]}]
+    await served.ask(
+        "create_rule", **one_of, Priority=1, Conditions=conditions, Actions=forward(arn)
+    )
+    await served.register(arn, one)
+    stream = (await served.group("tcp", Protocol="TCP"))["TargetGroupArn"]
+    await served.quick(stream)
+    network = await served.balancer("net", Type="network")
+    await served.listener(
+        network["LoadBalancerArn"], Protocol="TCP", DefaultActions=forward(stream)
+    )
+    await served.register(stream, two)
+    await served.until(arn, "healthy")
+    await served.until(stream, "healthy")
+    await answered_by(address, "one", path="/api/x", number=443, tls="one.example.com")
+    assert (await fetched(address, "/API/x", number=443, tls="one.example.com"))[0] == 404
+    for name in ("one", "two"):
+        _, shown = await fetched(address, number=443, tls=f"{name}.example.com")
+        assert f"{name}.example.com".encode() in shown
+    await answered_by(network["DNSName"], "two")
+    await served.ask("delete_load_balancer", LoadBalancerArn=of)
+    await eventually(lambda: refuses(address, 443))
