@@ -83,7 +83,7 @@ def _with_loose_ones(seed: int, nodes: int, steps: list[Step]) -> list[Step]:
                 Step("put", (nth, image, count, kind, dice.random() < 0.2, patience)),
                 Step("take away", (nth, patience)),
                 Step("resize", (nth, count, patience)),
-                Step("mark", (dice.randrange(nodes), dice.random() < 0.6 and nodes > 1, patience)),
+                Step("mark", (dice.randrange(nodes), nodes > 1, patience)),
             ],
             [8, 1, 2, 1],
         )[0]

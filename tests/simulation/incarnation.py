@@ -35,7 +35,7 @@ from tests.simulation.machine import READY_AFTER_S, SLOW_START_S, Gate, Lie, Mac
 
 T = TypeVar("T")
 
-HOST_PORTS = PortRange(first=31000, last=31023)
+HOST_PORTS = PortRange(first=31000, last=31047)
 SERVICE_PORTS = PortRange(first=10000, last=10099)
 HOLD_DOWN_MS = 5000
 

@@ -233,6 +233,9 @@ def nothing_is_routed_that_never_was_ready(
 @invariant
 def an_ended_deployment_goes_back(before: AppState, after: AppState) -> None:
     """To the revision and the count that were before; where nothing was, nothing more is started."""
+    rollout = after.target.app.rollout if after.target else None
+    if rollout is not None and not rollout.breaker.rollback:
+        return
     one, other = running(before), after.deployment
     if one is None or other is None or other.id != one.id or other.status not in ENDED_BADLY:
         return

@@ -305,8 +305,9 @@ class Life:
             await self.pass_time(1.0)
             await self.look()
             await self._say_go_on()
-            await self._fill_again()
             unrest = self.unrest()
+            if calm_s or loop.time() > end_s - REST_WITHIN_S / 2:
+                await self._fill_again()
             calm_s = 0.0 if unrest else calm_s + 1.0
             if loop.time() > end_s:
                 invariants.everything_comes_to_rest(unrest or ["no calm"], REST_WITHIN_S)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from portway.core.app import App, HealthCheck, PortSpec, Rollout
+from portway.core.app import App, Breaker, HealthCheck, PortSpec, Rollout
 from portway.core.capacity import capacity
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, ObservedInstance, Phase
@@ -209,7 +209,9 @@ class World:
             if before != (self.state, dict(self.instances), self.routes):
                 continue
             if plan.wake_at_ms is None or self.now_ms >= end_ms:
-                assert self.now_ms < end_ms or plan.wake_at_ms is not None
+                target = self.state.target
+                patient = target is not None and target.app.rollout.is_patient
+                assert self.now_ms < end_ms or plan.wake_at_ms is not None or patient
                 return
             # Checks come back every few seconds, whatever the planner waits for.
             self.now_ms = min(max(plan.wake_at_ms, self.now_ms + 1), self.now_ms + 5000, end_ms)
@@ -268,5 +270,15 @@ ROLLOUTS = {
     "half at a time": Rollout(minimum_percent=50, maximum_percent=100),
     "one more than needed": Rollout(minimum_percent=100, maximum_percent=100),
     "room for half more": Rollout(minimum_percent=50, maximum_percent=150),
+    "for ever": Rollout(
+        progress_deadline_s=0.0, strict_bounds=True, breaker=Breaker(enabled=False, reset=True)
+    ),
+    "to the letter": Rollout(
+        minimum_percent=0,
+        maximum_percent=100,
+        progress_deadline_s=0.0,
+        strict_bounds=True,
+        breaker=Breaker(rollback=False, reset=True),
+    ),
 }
 QUICK = HealthCheck(start_period_s=1.0)
