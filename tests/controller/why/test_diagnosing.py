@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from portway.core.app import ListenerSpec
 from portway.core.errors import BalancerError, EngineError, RequestError
 from portway.core.facts import Diagnosis, Verdict
+from portway.core.routes import Pool, Route, RouteKey
+from portway.core.rules import Forward
 from portway.engines.memory import Fault, FaultKind, ImageBehaviour
 from tests.controller.inprocess import WEB, Portway, compose
 
@@ -183,3 +186,23 @@ async def test_no_secret_is_in_an_answer(portway: Portway) -> None:
     manifest = compose(web="image: web; ports: ['80:8080']; environment: {KEY: canary-7}")
     await portway.deploy("shop", manifest)
     assert "canary-7" not in repr(await why(portway, "web"))
+
+
+async def test_a_url_of_a_load_balancer_is_told_the_rule_it_meets(portway: Portway) -> None:
+    owner = "lb:arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/shop/1"
+    route = Route(
+        key=RouteKey(address="127.0.0.1", service_port=8080),
+        owner=owner,
+        port_name="http-8080",
+        listener=ListenerSpec(),
+        default=Forward(pools=(("web", 1),)),
+        pools=(Pool(name="web"),),
+    )
+    await portway.balancer.apply(owner, [route])
+    portway.controller.world.applied[owner] = (route,)
+    found = await why(portway, "http://127.0.0.1:8080/x")
+    assert found.verdict is Verdict.BROKEN
+    assert "no target of web takes requests" in found.sentence
+    assert [hop.text for hop in found.hops if hop.name == "rule"] == [
+        "its default action forwards it to web"
+    ]

@@ -9,10 +9,11 @@ from portway.controller.ports.host_ports import DOCKER_SOCKET, PROC
 from portway.controller.ports.kernel_sockets import KernelSocket, read_sockets
 from portway.controller.world import World
 from portway.core.app import Exposure
+from portway.core.diagnosis_rules import balancer_name
 from portway.core.facts import Bound, Listening, OurPort
 from portway.core.instance import InstanceRecord
 from portway.core.ports import PortRange
-from portway.core.routes import RouteKey
+from portway.core.routes import Route, RouteKey
 from portway.core.routing import is_routed, route_keys
 from portway.core.state import AppState
 
@@ -64,6 +65,20 @@ def listener_at(
     return min(found, key=lambda one: one[1].address != address, default=None)
 
 
+def ruled_at(world: World, address: str, service_port: int) -> Route | None:
+    """The load balancer's listener at exactly that address."""
+    key = RouteKey(address=address, service_port=service_port)
+    return next(
+        (
+            route
+            for routes in world.applied.values()
+            for route in routes
+            if route.key == key and route.default is not None
+        ),
+        None,
+    )
+
+
 def lease_at(world: World, number: int) -> tuple[AppState, InstanceRecord, int] | None:
     """The instance that holds the host port, and its container_port."""
     return next(
@@ -96,6 +111,11 @@ def told_listener(owner: str, *, exposure: Exposure) -> OurPort:
         is_listener=True,
         is_internal=exposure is Exposure.INTERNAL,
     )
+
+
+def told_balancer(route: Route) -> OurPort:
+    """A listener of a load balancer, for people."""
+    return OurPort(what=f"a listener of load balancer {balancer_name(route)}", is_listener=True)
 
 
 def told_lease(instance_id: str, container_port: int) -> OurPort:

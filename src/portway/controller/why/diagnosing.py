@@ -17,6 +17,8 @@ from portway.controller.why.addresses import (
     instance_at,
     lease_at,
     listener_at,
+    ruled_at,
+    told_balancer,
     told_lease,
     told_listener,
     told_own,
@@ -27,6 +29,7 @@ from portway.controller.world import World, short_id, unmet_dependency
 from portway.core.app import ListenerProtocol, PortSpec
 from portway.core.diagnosis import diagnose_app, listener_place, most_telling
 from portway.core.diagnosis_address import Subject, diagnose_address, parse_subject
+from portway.core.diagnosis_rules import diagnose_rules
 from portway.core.errors import RequestError
 from portway.core.facts import (
     AddressFacts,
@@ -271,6 +274,9 @@ class Diagnoses:
         self, facts: AddressFacts, look: _Look
     ) -> tuple[OurPort | None, Diagnosis | None]:
         world, number = self.controller.world, facts.port_number
+        if route := ruled_at(world, facts.addresses[0], number):
+            met = diagnose_rules(facts.subject, route, host=facts.host, path=facts.path)
+            return told_balancer(route), met if facts.scheme in ("http", "https") else None
         if found := listener_at(world, facts.addresses[0], number):
             state, _, exposure = found
             app = await self._why_app(facts.subject, state, look, asks=False)
