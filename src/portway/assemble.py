@@ -19,6 +19,7 @@ from portway.api.tokens import FOLDER as TOKENS
 from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
+from portway.controller.autoscaling.scaling import Scaler
 from portway.controller.clock import SystemClock
 from portway.controller.cloudwatch.shipping import LogShipper
 from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
@@ -76,7 +77,7 @@ async def running(
                 controller.world.problems["host ports"] = warning
         operations = PortwayOperations(controller, config, stop or asyncio.Event())
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(_work(controller, config))
+            work = group.create_task(_work(controller, operations, config))
             try:
                 yield operations
             except PortwayError as error:
@@ -87,10 +88,13 @@ async def running(
         raise failure
 
 
-async def _work(controller: Controller, config: Config) -> None:
+async def _work(controller: Controller, operations: PortwayOperations, config: Config) -> None:
     """Everything that goes on by itself, until cancelled."""
+    documents = controller.store.documents
+    scaler = Scaler(controller.world, documents, controller.clock, operations.scale)
     async with asyncio.TaskGroup() as group:
         group.create_task(controller.run())
+        group.create_task(scaler.run())
         group.create_task(LogShipper(controller, _names(config, controller.world.home_id)).run())
 
 

@@ -1,0 +1,1 @@
+"""Services that are scaled by what the balancer counts."""

@@ -1,0 +1,142 @@
+"""Scaler: asks every few seconds whether a scaled service should have more tasks, or fewer, and has it so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+
+from portway.controller.clock import Clock
+from portway.controller.world import World
+from portway.core.autoscaling import Measured, Meter, Scalable, Tracking, decide
+from portway.core.aws_names import service_app_id
+from portway.core.errors import PortwayError
+from portway.core.instance import Phase
+from portway.core.state import AppState, DeploymentStatus
+from portway.store.base import Document, Documents
+
+TARGET, POLICY, ACTIVITY = "autoscaling.target", "autoscaling.policy", "autoscaling.activity"
+LOOK_S = 5.0
+ACTIVITIES_MAX = 100  # of a service
+
+log = structlog.get_logger("portway.autoscaling")
+
+Scale = Callable[[str, Mapping[str, int]], Awaitable[object]]
+
+
+def app_id_of(resource_id: str) -> str:
+    """The App of service/<cluster>/<service>."""
+    _, cluster, service = resource_id.split("/")
+    return service_app_id(cluster, service)
+
+
+def pool_of(label: str) -> str:
+    """The end of a target group's ARN, out of app/<lb>/<id>/targetgroup/<tg>/<id>."""
+    return label[label.index("targetgroup/") :]
+
+
+class Scaler:
+    """`scale` is the operation of the name."""
+
+    def __init__(self, world: World, documents: Documents, clock: Clock, scale: Scale) -> None:
+        self._world = world
+        self._documents = documents
+        self._clock = clock
+        self._scale = scale
+        self._meters: dict[str, Meter] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except PortwayError as error:
+                log.warning("autoscaling_waits", error=str(error))
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """One look at every scaled service."""
+        targets = {document.key: document for document in await self._documents.list(TARGET)}
+        policies = await self._documents.list(POLICY) if targets else ()
+        self._read({pool_of(policy.body["label"]) for policy in policies})
+        for key, target in targets.items():
+            own = [policy for policy in policies if policy.body["resource_id"] == key]
+            state = self._world.apps.get(app_id_of(key))
+            if own and state is not None and state.target is not None:
+                await self._look_at(target, own, state)
+
+    def _read(self, pools: set[str]) -> None:
+        now_ms = self._clock.now_ms()
+        self._meters = {pool: self._meters.get(pool, Meter()) for pool in pools}
+        counted = dict.fromkeys(pools, 0)
+        for routes in (self._world.served or {}).values():
+            for route in routes.values():
+                for pool in route.pools:
+                    name = next((each for each in pools if pool.name.endswith(each)), None)
+                    if name is not None:
+                        counted[name] += pool.traffic.requests
+        for name, counter in counted.items():
+            self._meters[name].read(counter, now_ms)
+
+    async def _look_at(self, target: Document, policies: list[Document], state: AppState) -> None:
+        """Of several policies the one that wants most decides; all must agree to have fewer."""
+        now_ms = self._clock.now_ms()
+        found = [(self._wanted(target, policy, state, now_ms), policy) for policy in policies]
+        more = [(count, policy) for count, policy in found if count is not None and count > state.count]  # fmt: skip
+        if more:
+            await self._apply(target, state, *max(more, key=lambda pair: pair[0]), now_ms)
+        elif all(count is not None for count, _ in found):
+            fewer = [(count, policy) for count, policy in found if count is not None]
+            await self._apply(target, state, *max(fewer, key=lambda pair: pair[0]), now_ms)
+
+    def _wanted(
+        self, target: Document, policy: Document, state: AppState, now_ms: int
+    ) -> int | None:
+        body = target.body
+        suspended = body.get("suspended") or {}
+        scalable = Scalable(
+            least=body["least"],
+            most=body["most"],
+            out_suspended=bool(suspended.get("DynamicScalingOutSuspended")),
+            in_suspended=bool(suspended.get("DynamicScalingInSuspended")),
+            scaled_out_at_ms=body.get("scaled_out_at_ms", 0),
+            scaled_in_at_ms=body.get("scaled_in_at_ms", 0),
+        )
+        meter = self._meters[pool_of(policy.body["label"])]
+        deployment = state.deployment
+        seen = Measured(
+            total=meter.total,
+            is_whole=meter.is_whole(now_ms),
+            running=sum(record.phase is Phase.READY for record in state.live),
+            desired=state.count,
+            is_deploying=deployment is not None and deployment.status is DeploymentStatus.RUNNING,
+        )
+        return decide(Tracking(**policy.body["tracking"]), scalable, seen, now_ms)
+
+    async def _apply(
+        self, target: Document, state: AppState, count: int, policy: Document, now_ms: int
+    ) -> None:
+        stack, _, app = state.app_id.rpartition("/")
+        is_out = count > state.count
+        await self._scale(stack, {app: count})
+        member = "scaled_out_at_ms" if is_out else "scaled_in_at_ms"
+        await self._documents.put(TARGET, target.key, {**target.body, member: now_ms})
+        alarm = policy.body["alarms"]["high" if is_out else "low"]
+        log.info("service_scaled", resource=target.key, count=count, before=state.count)
+        await self._note(
+            target.key,
+            {
+                "resource_id": target.key,
+                "at_ms": now_ms,
+                "count": count,
+                "cause": f"monitor alarm {alarm} in state ALARM triggered policy {policy.body['name']}",
+            },
+        )
+
+    async def _note(self, resource_id: str, body: dict[str, Any]) -> None:
+        await self._documents.put(ACTIVITY, f"{resource_id}#{body['at_ms']:015}", body)
+        kept = await self._documents.list(ACTIVITY, f"{resource_id}#")
+        for old in kept[:-ACTIVITIES_MAX]:
+            await self._documents.delete(ACTIVITY, old.key)
