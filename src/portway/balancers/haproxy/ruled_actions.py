@@ -9,7 +9,7 @@ from portway.balancers.haproxy.listeners import Listener, digest, pool_backend
 from portway.balancers.haproxy.patterns import literal
 from portway.core.rules import Action, Forward, Redirect, Respond
 
-SERVER = "hdr server awselb/2.0"
+SERVER = "hdr server awselb/2.0 hdr date %[date,http_date]"
 GROUP_COOKIE = "AWSALBTG"
 _USUAL = {"http": "80", "https": "443"}
 
