@@ -69,8 +69,7 @@ class Controller:
         target_checker: Checker | None = None,
     ) -> None:
         self.engine, self.balancer, self.store = engine, balancer, store
-        self.leases = leases
-        self.clock = clock
+        self.leases, self.clock = leases, clock
         self.world = World()
         self.journal = Journal()
         self.metrics = Metrics()
@@ -94,17 +93,7 @@ class Controller:
             readiness=self.world.readiness,
             metrics=self.metrics,
         )
-        self.executor = Executor(
-            self.world,
-            engine,
-            balancer,
-            clock,
-            engine_changed=self._engine_changed,
-            routes_changed=self._routes_changed,
-            metrics=self.metrics,
-            ownership=self.ownership,
-            policy=self.policy,
-        )
+        self.executor = self._make_executor()
         self.balancing = Balancing(
             self.world,
             store.documents,
@@ -125,6 +114,19 @@ class Controller:
         self.receipts = Receipts(self, also_reported=lambda: self.access_log.owners)
         self.scribe = Scribe(self, self.balancing)
         balancer.take_requests(self._take_requests)
+
+    def _make_executor(self) -> Executor:
+        return Executor(
+            self.world,
+            self.engine,
+            self.balancer,
+            self.clock,
+            engine_changed=self._engine_changed,
+            routes_changed=self._routes_changed,
+            metrics=self.metrics,
+            ownership=self.ownership,
+            policy=self.policy,
+        )
 
     async def open(self) -> None:
         """Take over where the last controller stopped; nothing that runs is touched."""
