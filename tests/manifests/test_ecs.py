@@ -101,6 +101,32 @@ def test_ecs_is_told_from_compose_by_its_words(text: str, wanted: bool) -> None:
     assert is_ecs(text) is wanted
 
 
+HUGE = 12_000
+LONG_CHAIN = [
+    {**WEB["containerDefinitions"][0], "name": f"c{n}", "links": [f"c{n + 1}"]}
+    for n in range(HUGE // 2)
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"containerDefinitions": LONG_CHAIN},
+        {"portMappings": [{"containerPortRange": "1-60000"}] * HUGE},
+        {"portMappings": [{"containerPort": 80}] * HUGE},
+        {"mountPoints": [{"sourceVolume": "v", "containerPath": "/v"}] * HUGE},
+        {"environment": [{"name": f"A{n}", "value": ""} for n in range(HUGE)]},
+        {f"x{n}": 1 for n in range(HUGE)},
+    ],
+    ids=["containers", "ranges", "ports", "mounts", "variables", "keys"],
+)
+def test_however_much_there_is_of_something_it_is_answered(change: dict[str, Any]) -> None:
+    container = {**WEB["containerDefinitions"][0], **change}
+    value = {**WEB, "containerDefinitions": [container], "volumes": [{"name": "v"}]}
+    value |= {key: inner for key, inner in change.items() if key in WEB}
+    parse_or_refuse({"a.json": json.dumps(value)})
+
+
 KEYS = sorted(
     {p.rpartition(".")[2] for p in (*task_fields(), *service_fields())} | {"x", "taskDefinition"}
 )
@@ -131,7 +157,7 @@ def parse_or_refuse(documents: dict[str, str]) -> None:
         assert len({spec.name for spec in app.ports}) == len(app.ports)
 
 
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     keys=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6),
     inner=st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6),

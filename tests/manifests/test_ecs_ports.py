@@ -83,7 +83,7 @@ def test_a_files_fixed_host_port_is_its_listener() -> None:
         (body({"containerPort": 8}, {"containerPort": 8}, mode="awsvpc"), "Container port 8 is in two"),
         (body({"containerPort": 8}, {"containerPort": 8, "protocol": "udp"}), "for tcp and for udp"),
         (body({"containerPort": 8, "hostPort": 9}, {"containerPort": 7, "hostPort": 9}), "Host port 9 is in two"),
-        (body({"containerPortRange": "1-60000"}), "at most 2000 are mapped"),
+        (body({"containerPortRange": "1-60000"}), "more than 2000 ports"),
         (body(mode="awsvpc", links=["x"]), "Links are not supported when networkMode=awsvpc."),
     ],
 )  # fmt: skip

@@ -137,7 +137,7 @@ SERVICES = st.fixed_dictionaries({"image": st.sampled_from(["x", "x:1"])}, optio
 NAMES = st.sampled_from(["web", "db", "a_b", "Big", "x.y"])
 
 
-@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(services=st.dictionaries(NAMES, SERVICES, min_size=1, max_size=2))
 def test_whatever_is_not_told_as_lost_comes_back(services: dict[str, Any]) -> None:
     text = json.dumps({"services": services, "volumes": {"data": {}}})

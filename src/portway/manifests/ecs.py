@@ -7,6 +7,7 @@ each with file:line:column, field and what to do.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -229,15 +230,15 @@ def _warnings(definitions: list[_Part], services: list[_Part]) -> Iterator[Probl
 
 
 def _shared_volumes(part: _Part) -> Iterator[Problem]:
-    mounts = [
+    mounts = Counter(
         point["sourceVolume"]
         for container in part.body["containerDefinitions"]
         for point in container.get("mountPoints") or ()
-    ]
+    )
     for index, volume in enumerate(part.body.get("volumes") or ()):
         lasting = (volume.get("dockerVolumeConfiguration") or {}).get("scope") == "shared"
         is_bind = bool((volume.get("host") or {}).get("sourcePath"))
-        if mounts.count(volume["name"]) > 1 and not lasting and not is_bind:
+        if mounts[volume["name"]] > 1 and not lasting and not is_bind:
             told = "is shared by all instances and outlives them: several containers mount it"
             hint = "On ECS each task has its own."
             yield part.problem(Fault(where=("volumes", index), message=told, hint=hint))

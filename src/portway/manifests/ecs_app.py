@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,15 +23,13 @@ from portway.core.app import (
     Volume,
     VolumeKind,
 )
+from portway.core.log_streams import LOG_LABEL
 from portway.manifests.ecs_ports import Reach, ports_of
 from portway.manifests.ecs_shape import Fault
 from portway.manifests.ecs_values import CPU_UNITS, MIB, cpu_units, memory_mib
 from portway.manifests.json_reader import Where
 
 Body = Mapping[str, Any]
-
-# On a container whose lines go to a log group: portway.logs.awslogs-group and the other options as they are written.
-LOG_LABEL = "portway.logs."
 
 START_TIMEOUT_S = 180.0
 STOP_GRACE_S = 30.0
@@ -245,14 +244,14 @@ def _resources(definition: Body, body: Body, making: Making) -> Resources:
 
 def _volumes(definition: Body, body: Body, making: Making) -> Iterator[Volume]:
     named = {volume["name"]: volume for volume in body.get("volumes") or ()}
-    mounts = [
+    mounts = Counter(
         point["sourceVolume"]
         for container in body["containerDefinitions"]
         for point in container.get("mountPoints") or ()
-    ]
+    )
     for point in definition.get("mountPoints") or ():
         name = point["sourceVolume"]
-        volume = _volume(named[name], is_shared=mounts.count(name) > 1, making=making)
+        volume = _volume(named[name], is_shared=mounts[name] > 1, making=making)
         read_only = bool(point.get("readOnly"))
         yield replace(volume, target=point["containerPath"], read_only=read_only)
     for item in (definition.get("linuxParameters") or {}).get("tmpfs") or ():

@@ -56,10 +56,12 @@ def port_faults(body: Body) -> Iterator[Fault]:
             if found:
                 continue
             total += len(_ports(mapping))
+            if total > PORTS_MAX:
+                told = f"The containers have more than {PORTS_MAX} ports; no more are mapped."
+                hint = "Use smaller ranges."
+                yield Fault(where=where, message=told, hint=hint)
+                return
             yield from _clashes(mapping, mode, where, taken=taken, static=static)
-    if total > PORTS_MAX:
-        told = f"The containers have {total} ports; at most {PORTS_MAX} are mapped."
-        yield Fault(where=("containerDefinitions",), message=told, hint="Use smaller ranges.")
 
 
 def _mapping_faults(mapping: Body, mode: str, where: Where) -> Iterator[Fault]:

@@ -33,6 +33,12 @@ def definition_faults(body: Body) -> Iterator[Fault]:
     if not containers:
         yield Fault(where=("containerDefinitions",), message="Container list cannot be empty.", aws=True)  # fmt: skip
         return
+    if (
+        len(containers) > CONTAINERS_MAX
+    ):  # and not a word more: some of what follows compares all with all
+        told = f"A task definition has at most {CONTAINERS_MAX} containers; this one has {len(containers)}."
+        yield Fault(where=("containerDefinitions", CONTAINERS_MAX), message=told)
+        return
     yield from _containers(containers)
     for index, container in enumerate(containers):
         yield from _container(body, container, ("containerDefinitions", index))
@@ -61,9 +67,6 @@ def _sizes(body: Body) -> Iterator[Fault]:
 
 
 def _containers(containers: list[Body]) -> Iterator[Fault]:
-    if len(containers) > CONTAINERS_MAX:
-        told = f"A task definition has at most {CONTAINERS_MAX} containers; this one has {len(containers)}."
-        yield Fault(where=("containerDefinitions", CONTAINERS_MAX), message=told)
     seen: set[str] = set()
     for index, container in enumerate(containers):
         name = container.get("name") or ""
@@ -225,7 +228,7 @@ def _is_circular(edges: Mapping[str, set[str]]) -> bool:
 
 
 def _volumes(body: Body, containers: list[Body]) -> Iterator[Fault]:
-    names: list[str] = []
+    names: set[str] = set()
     for index, volume in enumerate(body.get("volumes") or ()):
         where: Where = ("volumes", index)
         name = volume.get("name") or ""
@@ -236,7 +239,7 @@ def _volumes(body: Body, containers: list[Body]) -> Iterator[Fault]:
             yield Fault(where=(*where, "name"), message=told)
         if name in names:
             yield Fault(where=(*where, "name"), message=f"Two volumes are called '{shown(name)}'.")
-        names.append(name)
+        names.add(name)
         source = (volume.get("host") or {}).get("sourcePath") or ""
         if source and volume.get("dockerVolumeConfiguration"):
             told = "A volume has either a host path or a Docker volume configuration, not both."

@@ -23,8 +23,8 @@ from portway.core.app import (
 )
 from portway.core.containers import Member, members
 from portway.core.errors import ManifestError
+from portway.core.log_streams import LOG_LABEL
 from portway.manifests.ecs import parse_documents
-from portway.manifests.ecs_app import LOG_LABEL
 from portway.manifests.ecs_values import MIB
 from portway.manifests.losses import Loss, is_setting, losses
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from portway.core.app import App
-from portway.manifests.ecs_app import LOG_LABEL
+from portway.core.log_streams import LOG_LABEL
 from portway.manifests.ecs_values import MIB
 from portway.manifests.tree import shown
 
