@@ -341,6 +341,16 @@ def _serves(listener: ListenerFacts, record: InstanceRecord) -> bool:
     )
 
 
+def _network(facts: AppFacts) -> Iterable[Hop]:
+    """No packet is stopped by it, but load balancers act as if one were."""
+    for missing in facts.barred:
+        told, _, fix = missing.partition("; ")
+        yield _broken("network", f"{told}, so its targets time out", f"{fix} ({_EC2})")
+
+
+_EC2 = "by `aws ec2`, or whatever made the rules"
+
+
 def _health(facts: AppFacts, shown: InstanceFacts) -> Iterable[Hop]:
     health, short = shown.health, _short(shown.record.id)
     detail = _bare(health.detail)
@@ -470,6 +480,7 @@ _STEPS = (
     _listener,
     _rule,
     _backend,
+    _network,
     _instance,
     _logs,
     _answer,

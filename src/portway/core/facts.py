@@ -175,6 +175,7 @@ class AppFacts:
     listeners: tuple[ListenerFacts, ...] = ()
     instances: tuple[InstanceFacts, ...] = ()
     instance: str = ""
+    barred: tuple[str, ...] = ()  # rules that load balancers lack to reach its instances
 
     @property
     def name(self) -> str:

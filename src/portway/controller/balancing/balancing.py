@@ -265,6 +265,15 @@ class Balancing:
         ]
         return next((why for why in found if why), "")
 
+    async def barred_from(self, app_id: str) -> tuple[str, ...]:
+        """The rules that load balancers lack to reach instances of an App, each once."""
+        found: dict[str, None] = {}
+        for arn, member in [*self._members.values()]:
+            group = self.registry.groups.get(arn)
+            if group is not None and member.instance_id and app_of(member.instance_id) == app_id:
+                found[await self.barred(group, member)] = None
+        return tuple(why for why in found if why)
+
     async def _network(self) -> Network:
         """Read anew at most once a second, however many are checked."""
         now_ms = self._clock.now_ms()

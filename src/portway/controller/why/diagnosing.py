@@ -145,6 +145,7 @@ class Diagnoses:
             listeners=listeners.result(),
             instances=instances.result(),
             instance=instance,
+            barred=await self.controller.balancing.barred_from(state.app_id),
         )
         return diagnose_app(facts)
 
