@@ -187,7 +187,7 @@ async def test_a_store_that_cannot_save_lets_nothing_be_done_and_says_so(portway
     async with running_portway(guard=guard) as portway:  # noqa: PLR1704
         await portway.promote("shop", WEB)
         portway.store.fail_saves(StoreError("the disk is full"))
-        await portway.idle(30)
+        await portway.idle(30.5)
         assert portway.running() == []
         assert guard.claims == set()
         assert len(portway.leases.host_pool) == 0

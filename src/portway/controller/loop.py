@@ -71,8 +71,7 @@ class Controller:
         self.engine, self.balancer, self.store = engine, balancer, store
         self.leases, self.clock = leases, clock
         self.world = World()
-        self.journal = Journal()
-        self.metrics = Metrics()
+        self.journal, self.metrics = Journal(), Metrics()
         self.ownership = Ownership()
         self.rest = Rest(self.world)
         self.access_log = access_log or AccessLog(None)
