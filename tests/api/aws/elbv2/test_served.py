@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +18,10 @@ import pytest
 from portway.assemble import running
 from portway.config import Config
 from portway.controller.operations import PortwayOperations
+from portway.core.app import App, Exposure, PortSpec, TargetBinding
 from portway.core.aws_names import AwsNames
 from portway.core.balancing.model import TargetGroup
+from portway.core.instance import Phase
 from tests.api.aws.conftest import serving_face
 from tests.api.aws.elbv2.conftest import Elb, forward
 from tests.api.aws.elbv2.test_listeners import certificate
@@ -209,3 +213,71 @@ async def test_rules_certificates_and_streams_are_served(
     await answered_by(network["DNSName"], "two")
     await served.ask("delete_load_balancer", LoadBalancerArn=of)
     await eventually(lambda: refuses(address, 443))
+
+
+SERVER = """
+import http.server, os
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("X-Version", os.environ["V"])
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *arguments):
+        pass
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT0"])), Handler).serve_forever()
+"""
+
+
+def app(group: str, version: str) -> App:
+    return App(
+        id="c/web",
+        command=(sys.executable, "-c", SERVER),
+        environment={"V": version},
+        ports=(PortSpec(name="http", container_port=0, exposure=Exposure.HOST),),
+        targets=(TargetBinding(group=group, container="", container_port=0),),
+    )
+
+
+async def test_an_app_rolls_behind_a_load_balancer_without_a_failed_request(served: Served):
+    balancer, arn = await served.balancer(), (await served.group())["TargetGroupArn"]
+    await served.listener(balancer["LoadBalancerArn"], DefaultActions=forward(arn))
+    world, address = served.portway.controller.world, balancer["DNSName"]
+
+    def rests() -> bool:
+        state = world.apps["c/web"]
+        assert state.target is not None
+        live = [r for r in state.instances if r.phase is not Phase.GONE]
+        serving = [
+            r for r in live if (r.phase, r.identity.revision) == (Phase.READY, state.target.id)
+        ]
+        return len(live) == len(serving) == 2
+
+    await served.portway.put_app("c", app(arn, "1"), count=2)
+    await eventually(rests, within_s=30)
+    answers: Counter[str] = Counter()
+    rolled = asyncio.Event()
+
+    async def load() -> None:
+        while not rolled.is_set():
+            try:
+                status, answer = await fetched(address)
+                found = re.search(rb"x-version: (\d)", answer.lower())
+                answers[found[1].decode() if found else str(status)] += 1
+            except OSError as error:
+                answers[str(error)] += 1
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load())
+        group.create_task(load())
+        await served.portway.put_app("c", app(arn, "2"), count=2)
+        await eventually(rests, within_s=30)
+        rolled.set()
+    assert set(answers) <= {"1", "2"}
+    assert answers["2"]
+    assert await served.states(arn) == ["draining", "draining", "healthy", "healthy"]
+    await served.portway.remove_app("c", "web")
+    await eventually(lambda: "c/web" not in world.apps, within_s=30)
