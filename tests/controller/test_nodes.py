@@ -112,6 +112,15 @@ async def test_instances_are_packed_where_that_is_asked_for(three: Portway) -> N
     assert len(set(where(three))) == 1
 
 
+async def test_what_may_not_run_beside_another_service_does_not(three: Portway) -> None:
+    await three.operations.put_app("shop", service("api"), count=2)
+    await three.settled()
+    apart = ("not(task:group == service:api)",)
+    await three.operations.put_app("shop", service(members=apart), count=2)
+    await three.settled()
+    assert not set(where(three)) & set(where(three, "shop/api"))
+
+
 async def test_a_node_nobody_knows_is_refused(three: Portway) -> None:
     with pytest.raises(RequestError, match="there is no node"):
         await three.operations.mark_node("node-4", draining=True)

@@ -25,6 +25,7 @@ from portway.core.health import Health
 from portway.core.inside import explain
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import UNSEEN, Observed
+from portway.core.placement import asks_groups, group_of
 from portway.core.ports import Holder
 from portway.core.routes import RouteKey, ServedRoute
 from portway.core.routing import is_failing, wants_listener
@@ -191,6 +192,9 @@ class Observer:
             nodes=world.nodes,
             node_load=world.load,
             node_use=world.used,
+            node_groups=_groups_by_node(world)
+            if state.target and asks_groups(state.target.app)
+            else {},
             occupied=occupied,
             certificates=world.certificates_for(app_id),
             start_failures=world.start_failures,
@@ -300,6 +304,15 @@ class Observer:
                 if readiness := _readiness_target(state, record, instance, target):
                     targets[readiness.key] = readiness
         return targets
+
+
+def _groups_by_node(world: World) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for state in world.apps.values():
+        for record in state.live if state.target else ():
+            assert state.target is not None
+            found.setdefault(record.identity.node, set()).add(group_of(state.target.app))
+    return {node: frozenset(groups) for node, groups in found.items()}
 
 
 def _why_unseen(part: str, error: Exception) -> str:

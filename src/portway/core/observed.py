@@ -44,6 +44,9 @@ class Observed:
     nodes: tuple[NodeView, ...] = ()
     node_load: Mapping[str, int] = field(default_factory=dict)
     node_use: Mapping[str, NodeUse] = field(default_factory=dict)  # what is set aside, by node
+    node_groups: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # what runs by node, where the App asks for it
     occupied: Mapping[tuple[Protocol, int], Holder] = field(default_factory=dict)
     certificates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     start_failures: Mapping[str, StartFailure] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from portway.core.app import App, Placement, Resources, SpreadKind
 from portway.core.cluster_query import Mistake, NodeFacts, Query, holds, parse_query
 
+GROUP_LABEL = "portway.ecs.group"
 CPU_UNITS = 1024  # of one processor
 CPU_UNITS_MIN = 2  # what the kernel makes of no number at all
 FIXED_PORTS_MAX = 95  # 100 on one node, five of which are the machine's own (ECS)
@@ -89,6 +90,7 @@ class Ground:
     mine: Mapping[str, int]
     load: Mapping[str, int]
     used: Mapping[str, NodeUse] = field(default_factory=dict)
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of what runs, by node
     bits: int = 0
 
 
@@ -163,7 +165,8 @@ def fault_of(
             Misfit.PORTS,
             f"it has {used.fixed_ports} fixed host ports, and {FIXED_PORTS_MAX} is the limit",
         )
-    if fault := _unsuitable(node, placement, used):
+    groups = ground.groups.get(node.name, frozenset())
+    if fault := _unsuitable(node, placement, used, groups):
         return fault
     if (placement.distinct or placement.daemon) and ground.mine.get(node.name, 0):
         return Misfit.CONSTRAINT, "it runs one already, and only one may run on each node"
@@ -172,17 +175,19 @@ def fault_of(
 
 def is_eligible(node: NodeView, placement: Placement) -> bool:
     """Whether a daemon belongs on the node, whatever room there is; one that is away for a moment keeps its own."""
-    return not node.draining and _unsuitable(node, placement, NOTHING) is None
+    return not node.draining and _unsuitable(node, placement, NOTHING, frozenset()) is None
 
 
-def _unsuitable(node: NodeView, placement: Placement, used: NodeUse) -> tuple[Misfit, str] | None:
+def _unsuitable(
+    node: NodeView, placement: Placement, used: NodeUse, groups: frozenset[str]
+) -> tuple[Misfit, str] | None:
     if placement.node and placement.node != node.name:
         return Misfit.CONSTRAINT, f"it is to run on {placement.node} alone"
     for text in placement.members:
         query = parse_query(text)
         if isinstance(query, Mistake):
             return Misfit.CONSTRAINT, f"its constraint is not understood: {query.reason}"
-        if not holds(query, _facts(node, used)):
+        if not holds(query, _facts(node, used, groups)):
             code = Misfit.ATTRIBUTE if _is_requirement(query, node) else Misfit.CONSTRAINT
             return code, f"its constraint is not met: {text}"
     return None
@@ -194,9 +199,10 @@ def _is_requirement(query: Query, node: NodeView) -> bool:
     return subject.startswith("attribute:") and subject[10:] not in node.attributes
 
 
-def _facts(node: NodeView, used: NodeUse) -> NodeFacts:
+def _facts(node: NodeView, used: NodeUse, groups: frozenset[str]) -> NodeFacts:
     return NodeFacts(
         attributes=node.attributes,
+        groups=groups,
         running_tasks=used.instances,
         registered_at_ms=node.registered_at_ms,
         connected=node.available,
@@ -230,6 +236,16 @@ def _mark(node: NodeView, kind: SpreadKind, by: str, ground: Ground) -> int:
             # A different order for every set of bits, the same for the same.
             seed = sum(ord(letter) * (nth + 7) for nth, letter in enumerate(node.name))
             return (seed * 2654435761 ^ ground.bits * 40503) % 65521
+
+
+def group_of(app: App) -> str:
+    """What placement constraints call the instances of an App: what its label says, else its service."""
+    return app.labels.get(GROUP_LABEL, f"service:{app.name}")
+
+
+def asks_groups(app: App) -> bool:
+    """Whether a constraint of the App is about what else runs on a node."""
+    return any("task:group" in text for text in app.placement.members)
 
 
 def value_of(node: NodeView, by: str) -> str:

@@ -181,6 +181,7 @@ def ground_of(draft: Draft) -> Ground:
         mine=mine,
         load=draft.observed.node_load,
         used=used,
+        groups=draft.observed.node_groups,
         bits=draft.state.next_serial,
     )
 
