@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from portway.core.app import App, Placement, Resources, SpreadKind
 from portway.core.cluster_query import Mistake, NodeFacts, Query, holds, parse_query
+from portway.core.ecs.labels import origin_of
 
-GROUP_LABEL = "portway.ecs.group"
 CPU_UNITS = 1024  # of one processor
 CPU_UNITS_MIN = 2  # what the kernel makes of no number at all
 FIXED_PORTS_MAX = 95  # 100 on one node, five of which are the machine's own (ECS)
@@ -239,8 +239,9 @@ def _mark(node: NodeView, kind: SpreadKind, by: str, ground: Ground) -> int:
 
 
 def group_of(app: App) -> str:
-    """What placement constraints call the instances of an App: what its label says, else its service."""
-    return app.labels.get(GROUP_LABEL, f"service:{app.name}")
+    """What placement constraints call the instances of an App."""
+    origin = origin_of(app)
+    return origin.task_group if origin is not None else f"service:{app.name}"
 
 
 def asks_groups(app: App) -> bool:
