@@ -134,6 +134,7 @@ class Balancing:
 
     def touch(self) -> None:
         """Something of a load balancer or group was changed: look at all of them, and at the Apps behind them."""
+        self._read = None
         used = {
             arn for b in self.registry.load_balancers for arn in self.registry.groups_used_by(b)
         }

@@ -102,3 +102,22 @@ async def test_a_stopped_instance_is_refused(elb: Elb):
     code, told = await elb.refusal("register_targets", TargetGroupArn=arn, Targets=at(80))
     assert code == "InvalidTarget"
     assert "not in a running state" in told
+
+
+async def test_a_security_group_that_does_not_admit_the_load_balancer_is_named(elb: Elb):
+    arn = await used_group(elb)
+    await elb.ask("register_targets", TargetGroupArn=arn, Targets=at(32768))
+    balancing = elb.face.operations.balancing
+    group = balancing.registry.groups[arn]
+    [member] = balancing.members(group)
+    assert await balancing.barred(group, member) == ""
+    [balancer] = balancing.registry.users_of(arn)
+    own = await elb.face.ask("ec2", "create_security_group", GroupName="lb", Description="d", VpcId=elb.vpc_id)  # fmt: skip
+    await elb.ask("set_security_groups", LoadBalancerArn=balancer.arn, SecurityGroups=[own["GroupId"]])  # fmt: skip
+    rules = await elb.face.ask("ec2", "describe_security_group_rules")
+    everybody = [r for r in rules["SecurityGroupRules"] if not r["IsEgress"] and r.get("CidrIpv4")]
+    for rule in everybody:
+        given = {"GroupId": rule["GroupId"], "SecurityGroupRuleIds": [rule["SecurityGroupRuleId"]]}
+        await elb.face.ask("ec2", "revoke_security_group_ingress", **given)
+    balancing.touch()
+    assert "32768" in await balancing.barred(group, member)
