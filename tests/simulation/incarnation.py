@@ -409,6 +409,7 @@ class Incarnation:
             before, after, failing=failing | moving, unready=unready
         )
         steps.an_ended_deployment_goes_back(before, after)
+        steps.a_newer_deployment_goes_back_to_what_came_up(before, after)
 
     def _on_emptied_nodes(self, state: AppState) -> frozenset[str]:
         emptied = {node.name for node in self.world.nodes if node.draining}

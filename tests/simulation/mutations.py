@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from portway.controller import loop, observer, settle, strangers
+from portway.controller import loop, observer, promotion, settle, strangers
 from portway.controller.loop import Controller
 from portway.controller.observer import Observer
 from portway.controller.ports.leases import Leases
@@ -336,6 +336,10 @@ def a_late_start_is_a_stranger() -> list[Patch]:
 
 
 # Which of the invariants may notice; the first to do so depends on the seed.
+def what_is_taken_over_is_gone_back_to() -> list[Patch]:
+    return [(promotion, "_going_back_to", lambda before: before.target and before.target.id)]
+
+
 MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
     drain_before_routed: {"enough_stay_serving", "done_means_served"},
     stop_while_routed: {"nothing_is_stopped_while_routed"},
@@ -380,6 +384,16 @@ MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
 
 # What takes several rare things at once is shown by the history that once found it.
 SHOWN_BY: dict[Callable[[], list[Patch]], tuple[set[str], tuple[Step, ...]]] = {
+    what_is_taken_over_is_gone_back_to: (
+        {"a_newer_deployment_goes_back_to_what_came_up"},
+        (
+            Step("put", (0, 0, 2, 1)),
+            Step("wait", (8.0,)),
+            Step("put", (0, 6, 2, 1)),
+            Step("wait", (1.0,)),
+            Step("put", (0, 1, 3, 1)),
+        ),
+    ),
     failed_saves_are_forgotten: (
         {"everything_comes_to_rest"},
         (

@@ -252,6 +252,16 @@ def an_ended_deployment_goes_back(before: AppState, after: AppState) -> None:
 
 
 @invariant
+def a_newer_deployment_goes_back_to_what_came_up(before: AppState, after: AppState) -> None:
+    """One that takes a running one over may fail too; what that had begun is nothing to go back to."""
+    one, other = running(before), running(after)
+    if one is None or other is None or one.id == other.id or after.target is None:
+        return
+    found, wanted = other.from_revision, one.from_revision
+    assert found == wanted, f"{after.app_id} would go back to {found}, which is not {wanted}"
+
+
+@invariant
 def what_was_called_off_leaves(states: Sequence[AppState]) -> None:
     """An aborted first deployment leaves nothing of itself."""
     left = [
