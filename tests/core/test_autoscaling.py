@@ -47,8 +47,9 @@ def test_less_than_a_minute_is_enough_to_have_more_and_not_to_have_fewer():
 
 
 def test_cooldowns_are_waited_out():
-    out = replace(BOUNDS, scaled_out_at_ms=NOW_MS - 299_000)
+    out = replace(BOUNDS, scaled_out_at_ms=NOW_MS - 299_000, scaled_out_to=9)
     assert decide(POLICY, out, seen(900, 4), NOW_MS) is None
+    assert decide(POLICY, out, seen(901, 4), NOW_MS) == 10, "a larger one is not held back"
     assert decide(POLICY, out, seen(900, 4), NOW_MS + 1000) == 9
     assert decide(POLICY, out, seen(0, 4), NOW_MS) is None
     came_in = replace(BOUNDS, scaled_in_at_ms=NOW_MS - 299_000)

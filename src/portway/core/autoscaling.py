@@ -30,6 +30,7 @@ class Scalable:
     out_suspended: bool = False
     in_suspended: bool = False
     scaled_out_at_ms: int = 0
+    scaled_out_to: int = 0
     scaled_in_at_ms: int = 0
 
 
@@ -47,7 +48,8 @@ class Measured:
 def decide(tracking: Tracking, scalable: Scalable, seen: Measured, now_ms: int) -> int | None:
     """The number of tasks to have from now on; None: as it is.
 
-    It starts from what runs. A scale-in waits for the end of a deployment and of both cooldowns.
+    It starts from what runs. The cooldown of a scale-out does not hold back a larger one. A scale-in waits for the
+    end of a deployment and of both cooldowns.
     """
     if not seen.running:
         return None  # nothing to measure by
@@ -56,8 +58,9 @@ def decide(tracking: Tracking, scalable: Scalable, seen: Measured, now_ms: int) 
     since_out_s = (now_ms - scalable.scaled_out_at_ms) / 1000
     since_in_s = (now_ms - scalable.scaled_in_at_ms) / 1000
     if bounded > seen.desired:
-        is_free = not scalable.out_suspended and since_out_s >= tracking.scale_out_cooldown_s
-        return bounded if is_free else None
+        is_larger = bounded > scalable.scaled_out_to
+        is_due = is_larger or since_out_s >= tracking.scale_out_cooldown_s
+        return bounded if is_due and not scalable.out_suspended else None
     is_low = seen.total / seen.running < _IN_BELOW * tracking.target_value
     is_barred = tracking.disable_scale_in or scalable.in_suspended or seen.is_deploying
     is_cool = min(since_in_s, since_out_s) >= tracking.scale_in_cooldown_s

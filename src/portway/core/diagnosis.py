@@ -343,7 +343,7 @@ def _serves(listener: ListenerFacts, record: InstanceRecord) -> bool:
 
 def _network(facts: AppFacts) -> Iterable[Hop]:
     """No packet is stopped by it, but load balancers act as if one were."""
-    for missing in facts.barred:
+    for missing in facts.barred[:1]:  # of many instances each has its own number
         told, _, fix = missing.partition("; ")
         yield _broken("network", f"{told}, so its targets time out", f"{fix} ({_EC2})")
 

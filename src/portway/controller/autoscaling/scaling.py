@@ -102,6 +102,7 @@ class Scaler:
             out_suspended=bool(suspended.get("DynamicScalingOutSuspended")),
             in_suspended=bool(suspended.get("DynamicScalingInSuspended")),
             scaled_out_at_ms=body.get("scaled_out_at_ms", 0),
+            scaled_out_to=body.get("scaled_out_to", 0),
             scaled_in_at_ms=body.get("scaled_in_at_ms", 0),
         )
         meter = self._meters[pool_of(policy.body["label"])]
@@ -122,7 +123,8 @@ class Scaler:
         is_out = count > state.count
         await self._scale(stack, {app: count})
         member = "scaled_out_at_ms" if is_out else "scaled_in_at_ms"
-        await self._documents.put(TARGET, target.key, {**target.body, member: now_ms})
+        changed = {member: now_ms, **({"scaled_out_to": count} if is_out else {})}
+        await self._documents.put(TARGET, target.key, {**target.body, **changed})
         alarm = policy.body["alarms"]["high" if is_out else "low"]
         log.info("service_scaled", resource=target.key, count=count, before=state.count)
         await self._note(
