@@ -50,8 +50,8 @@ def test_what_an_operation_ignores_refuses_or_checks_is_a_member_of_its_model(
 
 @cache
 def words_of(package: str) -> frozenset[str]:
-    """Every text in quotes in the modules of a service, and in what all of them share."""
-    folders = (package, "portway.api.aws")
+    """Every text in quotes in the modules of a service, in what all of them share, and in the readers of its documents."""
+    folders = (package, "portway.api.aws", "portway.manifests")
     modules = [m for name, m in sys.modules.items() if name.rpartition(".")[0] in folders]
     return frozenset(
         word
