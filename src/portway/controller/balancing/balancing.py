@@ -346,6 +346,10 @@ class Balancing:
         ]
         return min(ends, default=None)
 
+    def refusal(self, balancer: LoadBalancer) -> str:
+        """Why the balancer does not serve one of its listeners, "" when it does."""
+        return self._world.route_errors.get(balancer.owner, "")
+
     # What the planner of an App is told --------------------------------------------------------------------------
 
     def owners_of(self, state: AppState) -> frozenset[str]:

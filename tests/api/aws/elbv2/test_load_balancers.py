@@ -112,3 +112,10 @@ async def test_a_listing_comes_in_pages(elb: Elb):
     names = [b["LoadBalancerName"] for page in (first, rest) for b in page["LoadBalancers"]]
     assert sorted(names) == ["a", "b", "c"]
     assert "NextMarker" not in rest
+
+
+async def test_one_whose_listener_cannot_be_bound_says_why(elb: Elb):
+    arn = (await elb.balancer())["LoadBalancerArn"]
+    elb.face.operations.balancing._world.route_errors[f"lb:{arn}"] = "Port 80 is taken."  # noqa: SLF001
+    [told] = (await elb.ask("describe_load_balancers"))["LoadBalancers"]
+    assert told["State"] == {"Code": "active_impaired", "Reason": "Port 80 is taken."}

@@ -68,14 +68,14 @@ async def create_load_balancer(face: Face, request: Request) -> dict[str, Any]:
         if known is not None:
             if _settings(known) != _settings(wanted):
                 raise refused("DuplicateLoadBalancerName", f"A load balancer with the same name '{name}' exists, but with different settings")  # fmt: skip
-            return {"LoadBalancers": [shown(known)]}
+            return {"LoadBalancers": [shown(face, known)]}
         place = await face.operations.balancing.addresses.assign(
             wanted.arn, name, internal=wanted.scheme == "internal"
         )
         made = replace(wanted, address=place.address, dns_name=place.dns_name)
         await registry.put(made)
     face.operations.balancing.touch()
-    return {"LoadBalancers": [{**shown(made), "State": {"Code": "provisioning"}}]}
+    return {"LoadBalancers": [{**shown(face, made), "State": {"Code": "provisioning"}}]}
 
 
 def _kind(given: str) -> Kind:
@@ -142,8 +142,9 @@ async def _security_groups(
     return tuple(dict.fromkeys(given))
 
 
-def shown(balancer: LoadBalancer) -> dict[str, Any]:
-    """As DescribeLoadBalancers tells it."""
+def shown(face: Face, balancer: LoadBalancer) -> dict[str, Any]:
+    """As DescribeLoadBalancers tells it; one of whose listeners cannot be bound is impaired, and says why."""
+    why = face.operations.balancing.refusal(balancer)
     return {
         "LoadBalancerArn": balancer.arn,
         "DNSName": balancer.dns_name,
@@ -152,7 +153,7 @@ def shown(balancer: LoadBalancer) -> dict[str, Any]:
         "LoadBalancerName": balancer.name,
         "Scheme": balancer.scheme,
         "VpcId": balancer.vpc_id,
-        "State": {"Code": "active"},
+        "State": {"Code": "active_impaired", "Reason": why} if why else {"Code": "active"},
         "Type": balancer.kind.value,
         "AvailabilityZones": _shown_zones(balancer),
         "SecurityGroups": list(balancer.security_groups) or None,
@@ -184,7 +185,7 @@ async def describe_load_balancers(face: Face, request: Request) -> dict[str, Any
         name_of=lambda b: b.name,
         missing=_missing,
     )
-    return listing(request, "LoadBalancers", found, lambda b: b.arn, shown)
+    return listing(request, "LoadBalancers", found, lambda b: b.arn, lambda b: shown(face, b))
 
 
 @operation("elbv2", "DeleteLoadBalancer")
