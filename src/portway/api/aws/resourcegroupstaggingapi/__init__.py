@@ -1,0 +1,1 @@
+"""The tagging API: objects of every service by their tags."""
