@@ -231,3 +231,46 @@ async def test_names_that_are_no_slugs_are_shown_as_they_were_given(with_cluster
     made = await create(ecs, "My_Service", desiredCount=1)
     assert made["serviceName"] == "My_Service"
     assert (await settled(ecs, "My_Service"))["runningCount"] == 1
+
+
+async def test_a_static_port_that_is_taken_is_told_and_the_old_revision_stays(with_cluster: Ecs) -> None:  # fmt: skip
+    ecs = with_cluster
+    await register(ecs, "static", host_port=8080)
+    await create(ecs, desiredCount=1, taskDefinition="static")
+    await settled(ecs)
+    await register(ecs, "static", host_port=8080)
+    await ecs("update_service", cluster="c", service="web", taskDefinition="static:2")
+    said = await until_told(ecs, "was unable to place a task")
+    assert said.endswith(
+        "is already using a port required by your task. For more information, see the "
+        "Troubleshooting section of the Amazon ECS Developer Guide."
+    )
+    service = await described(ecs)
+    assert service["runningCount"] == 1
+    assert [d["runningCount"] for d in service["deployments"]] == [0, 1]
+
+
+async def until_told(ecs: Ecs, part: str) -> str:
+    """The newest event of a service with these words."""
+    async with asyncio.timeout(30):
+        while True:
+            told = [e["message"] for e in (await described(ecs))["events"] if part in e["message"]]
+            if told:
+                return told[0]
+            await ecs.portway.idle(0.02)
+
+
+async def test_a_breaker_takes_a_revision_that_never_starts_back(with_cluster: Ecs) -> None:
+    ecs = with_cluster
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 1}}}  # fmt: skip
+    await create(ecs, desiredCount=1, deploymentConfiguration=breaker)
+    good = (await settled(ecs))["deployments"][0]
+    container = {"name": "web", "image": "missing", "memory": 64}
+    await ecs("register_task_definition", family="web", containerDefinitions=[container])
+    await ecs("update_service", cluster="c", service="web", taskDefinition="web:2")
+    failed = await until_told(ecs, "deployment failed")
+    assert failed.endswith("deployment failed: tasks failed to start.")
+    assert await until_told(ecs, "rolling back") == f"(service web) rolling back to deployment {good['id']}."  # fmt: skip
+    back = await settled(ecs)
+    assert [d["id"] for d in back["deployments"]] == [good["id"]]
+    assert back["taskDefinition"].endswith("web:1")
