@@ -234,7 +234,6 @@ def test_ecs_serves_its_task_definition_and_another_one_after_it(tmp_path: Path)
         (tmp_path / "taskdef.json").write_text(text.replace('"Hello"', '"Good day"'))
         example.ok("deploy")
         assert example.get().startswith("Good day from ")
-        example.delete()
     finally:
         example.close()
         example.docker("rmi", "-f", image)
