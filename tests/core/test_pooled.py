@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from portway.core.app import Rollout
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
 from portway.core.observed import Observed
@@ -112,3 +113,13 @@ def test_an_old_instance_stays_until_its_successor_is_in_the_pools():
     assert phase(planned(state, pooled(endpoint()), health=healthy)) is Phase.READY
     both = pooled(endpoint(), endpoint("s/w.1.2"))
     assert phase(planned(state, both, health=healthy)) is Phase.DRAINING
+
+
+def test_nobody_makes_room_while_it_cannot_be_told_who_is_in_the_pools():
+    old = app_state(phase=Phase.READY, ready_at_ms=1)
+    stop_first = Rollout(minimum_percent=100, maximum_percent=100, strict_bounds=True)
+    target = replace(old.target, id="R2", app=replace(old.target.app, rollout=stop_first))
+    state = replace(old, target=target, revisions={**old.revisions, "R2": target})
+    unread = planned(state, {GROUP: ()}, served=None)
+    assert phase(unread) is Phase.READY
+    assert unread.wake_at_ms == 2000

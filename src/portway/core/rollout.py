@@ -159,9 +159,7 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
     if draft.state.halted and census.stale and draft.state.target is not None:
         # Nothing will come in their place.
         return
-    if draft.observed.served is None and draft.routes:
-        # Who serves cannot be told, so nobody is known to be idle.
-        draft.wake_at(draft.now_ms + 1000)
+    if not sees_who_serves(draft):
         return
     fresh_serving = [r for r in census.fresh if r.id in census.serving]
     if len(fresh_serving) + census.completed >= census.count:
@@ -177,6 +175,14 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
         # Of the old none may go, so one that fails has to, or nothing would ever move.
         _drain_failing(draft, census, room=room)
         _drain_unready_surplus(draft, census)
+
+
+def sees_who_serves(draft: Draft) -> bool:
+    """Whether the balancer could be read; while it cannot, nobody is known to be idle, so nobody is let go for it."""
+    if draft.observed.served is not None or not (draft.routes or draft.observed.pooled):
+        return True
+    draft.wake_at(draft.now_ms + 1000)
+    return False
 
 
 def _drain_stale(draft: Draft, records: Sequence[InstanceRecord]) -> None:

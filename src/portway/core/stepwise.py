@@ -16,6 +16,7 @@ from portway.core.rollout import (
     drain_stale,
     in_place,
     plan_rollout,
+    sees_who_serves,
     take_census,
 )
 from portway.core.starting import may_start, start_instances
@@ -128,7 +129,8 @@ def _plan_step(draft: Draft) -> None:
     wanted = steps_of(draft.state)[_deployment(draft).step]
     kept = max(0, min(_deployment(draft).from_count or 0, bounds.maximum_live - wanted))
     missing = max(0, wanted - len(census.sound) - census.completed)
-    _make_room(draft, census, bounds, missing=missing, kept=kept)
+    if sees_who_serves(draft):
+        _make_room(draft, census, bounds, missing=missing, kept=kept)
     _replace_old(draft, bounds, kept=kept, reserved=missing)
     target = draft.state.target
     if missing and target is not None and may_start(draft, target):

@@ -1,0 +1,41 @@
+"""Histories that thousands of seeds once found, each as short as it can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tests.simulation.histories import Step
+from tests.simulation.story import run
+
+# By the seed that found it: how long everything takes depends on that.
+FOUND: dict[int, tuple[int, Sequence[Step]]] = {
+    # The balancer cannot be read when a canary begins: who serves cannot be told, so nobody is idle.
+    1816: (
+        3,
+        (
+            Step("strategy", (0, 4, "canary", False, 1, "25%,50%", 1.0, 2, 0)),
+            Step("wait", (1.0,)),
+            Step("call", ("observe", "fail", 3, True)),
+            Step("strategy", (0, 5, "canary", False, 1, "50%", 1.0, 4, 2)),
+        ),
+    ),
+    1888: (
+        1,
+        (
+            Step("strategy", (4, 5, "canary", True, 1, "10%,60%,90%", 15.0, 2, 2)),
+            Step("wait", (20.0,)),
+            Step("wait", (20.0,)),
+            Step("strategy", (0, 4, "canary", False, 1, "50%", 5.0, 4, 1)),
+            Step("call", ("observe", "fail", 2, True)),
+            Step("wait", (8.0,)),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_a_history_that_was_found_once_is_whole_now(seed: int) -> None:
+    nodes, steps = FOUND[seed]
+    assert run(seed, steps, nodes=nodes) is None
