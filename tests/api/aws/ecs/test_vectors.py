@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 
 from portway.api.aws.ecs.service_checks import TARGET_GROUP_KIND
+from portway.engines.memory import Fault, FaultKind
 from tests.api.aws.ecs.conftest import Ecs
 from tests.api.aws.ecs.test_running import run, until
 from tests.api.aws.ecs.test_services import GROUP, create, described, register, settled
@@ -38,6 +39,7 @@ async def _steady(ecs: Ecs) -> None:
 
 async def _draining(ecs: Ecs) -> None:
     await _steady(ecs)
+    ecs.portway.engine.inject(Fault(operation="stop", kind=FaultKind.HANG, times=0))
     await ecs("delete_service", cluster="c", service="web", force=True)
 
 
