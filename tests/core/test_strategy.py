@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portway.core.app import Strategy, StrategyKind
+from portway.core.app import Rollout, Strategy, StrategyKind
+from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 from portway.core.state import AppState, Deployment
 from portway.core.strategy import (
     is_midway,
@@ -109,6 +112,44 @@ def test_where_nothing_old_serves_there_are_no_steps(changes: dict[str, object])
 
 def test_nobody_is_on_standby_without_a_deployment() -> None:
     assert standby_ids(AppState(app_id="shop/web", target=None), ()) == frozenset()
+
+
+def ready(revision_id: str, slots: int) -> list[InstanceRecord]:
+    return [
+        InstanceRecord(
+            identity=InstanceIdentity(
+                id=f"{revision_id}.{slot}",
+                app_id="shop/web",
+                slot=slot,
+                serial=slot,
+                revision=revision_id,
+                release=revision_id,
+                node="local",
+            ),
+            phase=Phase.READY,
+            planned_at_ms=0,
+        )
+        for slot in range(1, slots + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("minimum_percent", "old", "waiting"),
+    [
+        (100, 4, {"R2.2", "R2.3"}),
+        (100, 2, {"R2.3"}),
+        (100, 1, set()),
+        (50, 1, {"R2.2", "R2.3"}),
+        (0, 0, set()),  # nobody else is there
+    ],
+)
+def test_new_ones_beyond_the_share_wait_where_the_minimum_serves_without_them(
+    minimum_percent: int, old: int, waiting: set[str]
+) -> None:
+    target = revision("R2", rollout=Rollout(minimum_percent=minimum_percent))
+    asked = replace(state(canary(25)), target=target, count=4)
+    standby = standby_ids(asked, [*ready("R2", 3), *ready("R1", old)])
+    assert {i for i in standby if i.startswith("R2")} == waiting
 
 
 def test_the_time_of_a_pause_counts_for_nothing() -> None:

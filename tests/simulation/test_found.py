@@ -32,6 +32,16 @@ FOUND: dict[int, tuple[int, Sequence[Step]]] = {
             Step("wait", (8.0,)),
         ),
     ),
+    # A canary takes over from a restart that has begun two of what it is to begin one of.
+    4880: (
+        3,
+        (
+            Step("deploy", (0, 2, 0, 2, 0, 0)),
+            Step("wait", (3.0,)),
+            Step("restart", (0, 7)),
+            Step("strategy", (2, 5, "canary", True, 0, "10%,60%,90%", 0.0, 0, 2)),
+        ),
+    ),
 }
 
 

@@ -131,6 +131,7 @@ def _plan_step(draft: Draft) -> None:
     missing = max(0, wanted - len(census.sound) - census.completed)
     if sees_who_serves(draft):
         _make_room(draft, census, bounds, missing=missing, kept=kept)
+        _drain_idle_new(draft, bounds, wanted=wanted, kept=kept)
     _replace_old(draft, bounds, kept=kept, reserved=missing)
     target = draft.state.target
     if missing and target is not None and may_start(draft, target):
@@ -153,6 +154,21 @@ def _make_room(draft: Draft, census: Census, bounds: Capacity, *, missing: int, 
         room = min(room, len(census.stale) - kept)
     spare = len(census.serving) - bounds.minimum_healthy
     drain_stale(draft, census, serving_allowed=max(0, min(spare, room)), room=room)
+
+
+def _drain_idle_new(draft: Draft, bounds: Capacity, *, wanted: int, kept: int) -> None:
+    """New ones beyond the step that wait without traffic go where old ones that are lacking need the room."""
+    census = take_census(draft)
+    surplus = len(census.sound) + census.completed - wanted
+    lacking = kept - sum(1 for r in census.stale if r.id not in census.failing)
+    leaving = sum(1 for r in census.live if r.phase >= Phase.DRAINING)
+    room = len(census.live) - leaving + lacking - bounds.maximum_live
+    if lacking <= 0 or _revision_before(draft) is None:
+        return
+    idle = [r for r in census.sound if r.id not in census.serving]
+    idle.sort(key=lambda r: -r.identity.slot)
+    for record in idle[: max(0, min(surplus, room))]:
+        draft.advance(record, Phase.DRAINING, reason=f"its deployment is to have {wanted} for now")
 
 
 def _replace_old(draft: Draft, bounds: Capacity, *, kept: int, reserved: int) -> None:

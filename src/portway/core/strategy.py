@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from portway.core.app import Strategy, StrategyKind
+from portway.core.capacity import capacity
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.state import AppState, Deployment, DeploymentStatus
 
@@ -158,7 +159,9 @@ def standby_ids(state: AppState, usable: Iterable[InstanceRecord]) -> frozenset[
     old = [r for r in ready if r.identity.revision != deployment.to_revision]
     if is_stepwise(state):
         if deployment.strategy.kind is StrategyKind.CANARY:
-            return _ids(_resting(state, new, old))
+            waiting = _beyond_the_share(state, new, old)
+            serving = [r for r in new if r not in waiting]
+            return _ids(waiting + _resting(state, serving, old))
         if deployment.step == 0:
             return _ids(new) if old else frozenset()
         return _ids(old) if len(new) >= state.count else frozenset()
@@ -166,6 +169,20 @@ def standby_ids(state: AppState, usable: Iterable[InstanceRecord]) -> frozenset[
         back = [r for r in old if r.identity.revision == state.target.id]
         return _ids(new) if back and len(back) >= state.count else frozenset()
     return frozenset()
+
+
+def _beyond_the_share(
+    state: AppState, new: list[InstanceRecord], old: list[InstanceRecord]
+) -> list[InstanceRecord]:
+    """New ones that came up before the step was so small wait, as far as the minimum serves without them."""
+    if not old or not is_midway(state) or state.deployment is None or state.target is None:
+        return []
+    app = state.target.app
+    bounds = capacity(state.count, app.rollout, one_at_a_time=bool(app.fixed_host_ports))
+    beyond = len(new) - steps_of(state)[state.deployment.step]
+    waiting = min(beyond, len(new) + len(old) - bounds.minimum_healthy)
+    order = sorted(new, key=lambda r: (-r.identity.slot, -r.identity.serial))
+    return order[: max(0, waiting)]
 
 
 def _resting(
