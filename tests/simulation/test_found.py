@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from portway.core.draft import Draft
+from portway.core.state import DeploymentStatus
 from tests.simulation.histories import Step
 from tests.simulation.story import run
+from tests.simulation.world import World, revision
 
 # By the seed that found it: how long everything takes depends on that.
 FOUND: dict[int, tuple[int, Sequence[Step]]] = {
@@ -49,3 +52,29 @@ FOUND: dict[int, tuple[int, Sequence[Step]]] = {
 def test_a_history_that_was_found_once_is_whole_now(seed: int) -> None:
     nodes, steps = FOUND[seed]
     assert run(seed, steps, nodes=nodes) is None
+
+
+def going_back() -> World:
+    """R1 serves, and R2 will not."""
+    world = World()
+    world.deploy(revision("R1"), count=2)
+    world.run()
+    world.deploy(revision("R2", image="bad"), count=2)
+    return world
+
+
+def test_what_ends_at_the_very_last_moment_has_ended() -> None:
+    """5228 and 6854 of the planner: a deployment goes back just when the time of the world is up."""
+    whole = going_back()
+    whole.run()
+    world = going_back()
+    world.run(until_ms=whole.state.deployment.ended_at_ms - world.now_ms)
+    assert world.state.deployment.status is DeploymentStatus.FAILED
+
+
+def test_a_deployment_that_nobody_looks_at_again_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Draft, "wake_at", lambda _draft, _at_ms: None)
+    with pytest.raises(AssertionError, match="never looked at again"):
+        going_back().run()

@@ -209,13 +209,21 @@ class World:
             if before != (self.state, dict(self.instances), self.routes):
                 continue
             if plan.wake_at_ms is None or self.now_ms >= end_ms:
-                target = self.state.target
-                patient = target is not None and target.app.rollout.is_patient
-                assert self.now_ms < end_ms or plan.wake_at_ms is not None or patient
+                woken = plan.wake_at_ms is not None or not self._hurries()
+                assert woken, "a deployment that has a deadline is never looked at again"
                 return
             # Checks come back every few seconds, whatever the planner waits for.
             self.now_ms = min(max(plan.wake_at_ms, self.now_ms + 1), self.now_ms + 5000, end_ms)
         raise AssertionError(f"it does not come to rest: {self.log[-10:]}")
+
+    def _hurries(self) -> bool:
+        """Whether a deployment is to end in time, and waits for nobody's word."""
+        target, deployment = self.state.target, self.state.deployment
+        if target is None or deployment is None or target.app.rollout.is_patient:
+            return False
+        if deployment.status is not DeploymentStatus.RUNNING or deployment.paused_at_ms is not None:
+            return False
+        return not (deployment.strategy.hold and deployment.baking_since_ms is not None)
 
     def check(self) -> None:
         """The invariants of the design that hold at every moment."""
