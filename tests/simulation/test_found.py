@@ -45,6 +45,20 @@ FOUND: dict[int, tuple[int, Sequence[Step]]] = {
             Step("strategy", (2, 5, "canary", True, 0, "10%,60%,90%", 0.0, 0, 2)),
         ),
     ),
+    # An instance is called ill and replaced between two looks at whether all is quiet: that was no rest.
+    7268: (
+        3,
+        (
+            Step("deploy", (0, 0, 0, 1, 0, 0)),
+            Step("wait", (0.05,)),
+            Step("deploy", (1, 0, 1, 3, 4, 0)),
+            Step("wait", (9.0,)),
+            Step("sicken", (4,)),
+            Step("deploy", (0, 0, 1, 1, 3, 0)),
+            Step("sicken", (2,)),
+            Step("wait", (0.3,)),
+        ),
+    ),
 }
 
 
