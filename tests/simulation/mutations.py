@@ -35,6 +35,7 @@ from portway.core.routes import Endpoint
 from portway.core.state import AppState, DeploymentStatus
 from portway.core.strategy import stepped
 from tests.simulation import story
+from tests.simulation.found import FOUND
 from tests.simulation.histories import Step
 
 Patch = tuple[object, str, Any]
@@ -290,6 +291,14 @@ def a_blue_green_is_seen_before_it_is_whole() -> list[Patch]:
     return nobody_stands_by(StrategyKind.BLUE_GREEN)
 
 
+def a_canary_keeps_what_it_finds_begun() -> list[Patch]:
+    return [(strategy, "_beyond_the_share", lambda *_: [])]
+
+
+def a_step_makes_room_unseen() -> list[Patch]:
+    return [(stepwise, "sees_who_serves", lambda _draft: True)]
+
+
 def the_unready_get_traffic() -> list[Patch]:
     right = routing.kept_out_ids
 
@@ -383,7 +392,7 @@ MUTATIONS: dict[Callable[[], list[Patch]], set[str]] = {
 
 
 # What takes several rare things at once is shown by the history that once found it.
-SHOWN_BY: dict[Callable[[], list[Patch]], tuple[set[str], tuple[Step, ...]]] = {
+SHOWN_BY: dict[Callable[[], list[Patch]], tuple[set[str], Sequence[Step]]] = {
     what_is_taken_over_is_gone_back_to: (
         {"a_newer_deployment_goes_back_to_what_came_up"},
         (
@@ -417,6 +426,8 @@ SHOWN_BY: dict[Callable[[], list[Patch]], tuple[set[str], tuple[Step, ...]]] = {
             Step("wait", (20.0,)),
         ),
     ),
+    a_canary_keeps_what_it_finds_begun: ({"a_canary_gets_its_share"}, FOUND[4880][1]),
+    a_step_makes_room_unseen: ({"enough_stay_serving"}, FOUND[1888][1]),
     a_late_start_is_a_stranger: (
         {"everything_comes_to_rest"},
         (
