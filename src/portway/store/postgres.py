@@ -32,6 +32,8 @@ _CONNECT_DEFAULTS = {
 }
 
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:class, hashtext(current_schema()))")
+_LOCK = text("SELECT pg_advisory_lock(:class, hashtext(current_schema()))")
+_PATIENCE = text("SET LOCAL lock_timeout = '2s'")
 _HOLDER = text(
     "SELECT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid"
     " WHERE l.locktype = 'advisory' AND l.granted AND l.classid = CAST(:class AS oid)"
@@ -136,15 +138,24 @@ class PostgresDatabase:
             holder = connection.execute(_HOLDER, {"class": _LOCK_CLASS}).first()
             if holder is not None and holder.application_name == self._name:
                 connection.execute(_TERMINATE, {"pid": holder.pid})
-                raise StoreError(
-                    f"The connection to {self.where} was lost and its lock is not free yet.",
-                    hint="Nothing is lost; portway tries again by itself.",
-                )
+                self._await_lock(connection)
+                return
         raise StoreError(
             f"Another portway server ({_holder_name(holder)}) already uses {self.where}.",
             hint="Stop that one, or give this one a database of its own with --store-url.",
             retryable=False,
         )
+
+    def _await_lock(self, connection: Connection) -> None:
+        """A session that is told to end takes a moment to do so."""
+        try:
+            connection.execute(_PATIENCE)
+            connection.execute(_LOCK, {"class": _LOCK_CLASS})
+        except DBAPIError as error:
+            raise StoreError(
+                f"The connection to {self.where} was lost and its lock is not free yet.",
+                hint="Nothing is lost; portway tries again by itself.",
+            ) from error
 
     def _drop_writer(self) -> None:
         if self._writer is not None:
