@@ -427,7 +427,6 @@ def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:
         for lease in r.identity.leases
         if lease.port_name == spec.name
     ]
-    what = "UDP is" if spec.protocol is Protocol.UDP else "this port is"
     return MapRoute(
         stack=state.app_id.rpartition("/")[0],
         app=state.app_id.rpartition("/")[2],
@@ -439,8 +438,20 @@ def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:
         url="",
         tls=False,
         endpoints=tuple(endpoints),
-        note=f"{what} published by the engine, not balanced",
+        note=_published_note(state, spec),
     )
+
+
+def _published_note(state: AppState, spec: PortSpec) -> str:
+    """Who leads to a port that has no listener of its own."""
+    bound = state.target.app.targets if state.target else ()
+    groups = {
+        one.group.split("/")[-2:][0] for one in bound if one.container_port == spec.container_port
+    }
+    if groups:
+        return f"behind the load balancers of target group {', '.join(sorted(groups))}"
+    what = "UDP is" if spec.protocol is Protocol.UDP else "this port is"
+    return f"{what} published by the engine, not balanced"
 
 
 def present_release(
