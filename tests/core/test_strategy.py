@@ -152,6 +152,14 @@ def test_new_ones_beyond_the_share_wait_where_the_minimum_serves_without_them(
     assert {i for i in standby if i.startswith("R2")} == waiting
 
 
+def test_whoever_has_a_successor_in_its_slot_waits_first() -> None:
+    leaving, other = ready("R2", 2)
+    identity = replace(leaving.identity, id="R2.1.3", serial=3)
+    asked = replace(state(canary(50)), target=revision("R2"), count=4)
+    new = [leaving, other, replace(leaving, identity=identity)]
+    assert standby_ids(asked, [*new, *ready("R1", 2)]) == {"R2.1"}
+
+
 def test_the_time_of_a_pause_counts_for_nothing() -> None:
     deployment = state(canary(10), baking_since_ms=5000, paused_at_ms=8000).deployment
     assert deployment is not None

@@ -39,6 +39,17 @@ FOUND: dict[int, tuple[int, Sequence[Step]]] = {
             Step("strategy", (2, 5, "canary", True, 0, "10%,60%,90%", 0.0, 0, 2)),
         ),
     ),
+    # A node is emptied that a canary runs on: its successor is beside it for a moment.
+    1506: (
+        3,
+        (
+            Step("deploy", (0, 0, 0, 2, 0, 0)),
+            Step("wait", (20.0,)),
+            Step("strategy", (1, 4, "canary", False, 0, "10%,60%,90%", 15.0, 0, 1)),
+            Step("wait", (20.0,)),
+            Step("mark", (1, True)),
+        ),
+    ),
     # An instance is called ill and replaced between two looks at whether all is quiet: that was no rest.
     7268: (
         3,

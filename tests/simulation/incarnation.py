@@ -403,8 +403,8 @@ class Incarnation:
         since_ms = self._observed_since_ms(before)
         now_ms = self.clock.now_ms()
         steps.a_step_takes_its_time(before, after, told=told, now_ms=now_ms, since_ms=since_ms)
-        steps.no_step_starts_more_than_its_own(before, after, failing=failing)
         moving = self._on_emptied_nodes(after)
+        steps.no_step_starts_more_than_its_own(before, after, failing=failing | moving)
         steps.nobody_is_replaced_for_being_unready(
             before, after, failing=failing | moving, unready=unready
         )

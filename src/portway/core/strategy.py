@@ -181,7 +181,9 @@ def _beyond_the_share(
     bounds = capacity(state.count, app.rollout, one_at_a_time=bool(app.fixed_host_ports))
     beyond = len(new) - steps_of(state)[state.deployment.step]
     waiting = min(beyond, len(new) + len(old) - bounds.minimum_healthy)
-    order = sorted(new, key=lambda r: (-r.identity.slot, -r.identity.serial))
+    # The first to wait is whoever has its successor beside it already, for its node is being emptied.
+    newest = {r.identity.slot: r for r in sorted(new, key=lambda r: r.identity.serial)}
+    order = sorted(new, key=lambda r: (newest[r.identity.slot] is r, -r.identity.slot))
     return order[: max(0, waiting)]
 
 
