@@ -35,6 +35,16 @@ def test_what_ends_at_the_very_last_moment_has_ended() -> None:
     assert world.state.deployment.status is DeploymentStatus.FAILED
 
 
+def test_a_world_does_not_rest_before_the_planner_has_heard_of_the_last_check() -> None:
+    """3423 of the planner: the verdict came at the end of a look that changed nothing."""
+    world = World()
+    world.deploy(revision("R1"), count=1)
+    world.step()
+    world.step()
+    world.run(until_ms=0)
+    assert len(world.serving()) == 1
+
+
 def test_a_deployment_that_nobody_looks_at_again_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -203,10 +203,10 @@ class World:
         """Steps and time until nothing is left to do."""
         end_ms = self.now_ms + until_ms
         for _ in range(MAX_STEPS):
-            before = (self.state, dict(self.instances), self.routes)
+            before = (self.state, dict(self.instances), self.routes, dict(self.health))
             plan = self.step()
             self.check_health()
-            if before != (self.state, dict(self.instances), self.routes):
+            if before != (self.state, dict(self.instances), self.routes, self.health):
                 continue
             if plan.wake_at_ms is None or self.now_ms >= end_ms:
                 woken = plan.wake_at_ms is not None or not self._hurries()
