@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import pytest
 
 from portway.core.draft import Draft
+from portway.core.instance import Phase
 from portway.core.state import DeploymentStatus
 from tests.simulation.found import FOUND
+from tests.simulation.invariants import BrokenError, no_look_removes_more_than_half
 from tests.simulation.story import run
 from tests.simulation.world import World, revision
 
@@ -15,6 +20,20 @@ from tests.simulation.world import World, revision
 def test_a_history_that_was_found_once_is_whole_now(seed: int) -> None:
     nodes, steps = FOUND[seed]
     assert run(seed, steps, nodes=nodes) is None
+
+
+@pytest.mark.parametrize(("count", "is_broken"), [(1, False), (2, True)])
+def test_of_more_than_was_asked_for_any_may_be_condemned(count: int, is_broken: bool) -> None:
+    """2633: scaled down and paused, two of three fail at once. What was asked for is still there."""
+    world = World()
+    world.deploy(revision("R1"), count=3)
+    world.run()
+    before = replace(world.state, count=count)
+    one, *condemned = before.instances
+    ill = (replace(r, phase=Phase.DRAINING, failed=True) for r in condemned)
+    after = replace(before, instances=(one, *ill))
+    with pytest.raises(BrokenError) if is_broken else nullcontext():
+        no_look_removes_more_than_half(before, after, [r.id for r in before.instances])
 
 
 def going_back() -> World:
