@@ -8,7 +8,7 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,17 +68,26 @@ class Served(Elb):
 @asynccontextmanager
 async def serving(directory: Path) -> AsyncIterator[Served]:
     config = Config(home=directory / "home", engine="process", listen="", aws_hosts_file="")
-    async with running(config) as portway:
+    async with AsyncExitStack() as cleanup:
+        portway = await cleanup.enter_async_context(_stopped_whole(config))
         documents, home_id = portway.controller.store.documents, portway.controller.world.home_id
         given = {"operations": portway, "documents": documents, "home_id": home_id}
-        async with serving_face(directory, **given) as face:
-            made = Served(face, portway)
-            await portway.controller.looked.wait()
-            await made.open()
-            try:
-                yield made
-            finally:
-                await portway.controller.balancer.shutdown()
+        made = Served(await cleanup.enter_async_context(serving_face(directory, **given)), portway)
+        await portway.controller.looked.wait()
+        await made.open()
+        yield made
+
+
+@asynccontextmanager
+async def _stopped_whole(config: Config) -> AsyncIterator[PortwayOperations]:
+    """HAProxy ends after the controller, which would start it again."""
+    portway: PortwayOperations | None = None
+    try:
+        async with running(config) as portway:
+            yield portway
+    finally:
+        if portway is not None:
+            await portway.controller.balancer.shutdown()
 
 
 async def fetched(
