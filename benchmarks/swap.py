@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/swap.py [--quick]
 
 Each tool is driven by its own command line and changes one environment variable of two instances (compose: of one,
-since it cannot publish a port twice). The clock runs from the command to its end; every request meanwhile is counted.
+since it cannot publish a port twice; Swarm: of two behind its routing mesh, of one where the kernel has no IPVS). The clock runs from the command to its end; every request meanwhile is counted.
 The containers end at once on SIGTERM and answer 20 ms after their start. Rivals that are not installed are left out.
 """
 
@@ -81,7 +81,7 @@ def rivals() -> Iterator[tuple[str, Callable[[int], object]]]:
     """Those that are installed."""
     if shutil.which("docker-compose"):
         yield "docker-compose", compose_swaps
-    yield "Swarm", swarm_swaps
+    yield "Swarm" if has_routing_mesh() else "Swarm, mode=host", swarm_swaps
 
 
 def swapped(rig: Callable[[int], object], runs: int, rate: float) -> tuple[list[float], Result]:
@@ -136,21 +136,26 @@ def swarm_swaps(listener: int) -> Iterator[Swap]:
 
         def swap(nth: int) -> None:
             if nth == 0:
-                run("docker", "service", "create", "--name", name, "--replicas", "2", "--no-resolve-image",
-                    "--publish", f"{listener}:80", "--update-order", "start-first", "--update-monitor", "100ms", IMAGE)  # fmt: skip
+                run("docker", "service", "create", "--name", name, "--no-resolve-image",
+                    "--update-monitor", "100ms", *swarm_publishes(listener), IMAGE)  # fmt: skip
             else:
-                run(
-                    "docker",
-                    "service",
-                    "update",
-                    "--env-add",
-                    f"NTH={nth}",
-                    "--no-resolve-image",
-                    name,
-                )
+                run("docker", "service", "update", "--env-add", f"NTH={nth}", "--no-resolve-image", name)  # fmt: skip
 
         yield swap
         run("docker", "service", "rm", name)
+
+
+def has_routing_mesh() -> bool:
+    """Whether Swarm's own balancer can work: it is the kernel's IPVS."""
+    subprocess.run(["modprobe", "ip_vs"], check=False, capture_output=True)
+    return Path("/proc/net/ip_vs").exists()
+
+
+def swarm_publishes(listener: int) -> list[str]:
+    """Two instances behind the mesh, the new one started first; without IPVS one, on the node's own port."""
+    if has_routing_mesh():
+        return ["--replicas", "2", "--publish", f"{listener}:80", "--update-order", "start-first"]
+    return ["--publish", f"mode=host,target=80,published={listener}"]
 
 
 if __name__ == "__main__":
