@@ -147,7 +147,8 @@ def swarm_swaps(listener: int) -> Iterator[Swap]:
 
 def has_routing_mesh() -> bool:
     """Whether Swarm's own balancer can work: it is the kernel's IPVS."""
-    subprocess.run(["modprobe", "ip_vs"], check=False, capture_output=True)
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "ip_vs"], check=False, capture_output=True)
     return Path("/proc/net/ip_vs").exists()
 
 
