@@ -190,16 +190,18 @@ class Executor:
         names = self._engine.traits.resolves_names
         links = link_targets(self._world, revision, resolves_names=names)
 
-        def told(environment: Mapping[str, str]) -> dict[str, str]:
+        def told(environment: Mapping[str, str], container: str = "") -> dict[str, str]:
             return instance_environment(
                 replace(revision, app=replace(app, environment=environment)),
                 identity,
                 node_address=node.address if node else "127.0.0.1",
                 links=links,
+                home_id=self._world.home_id,
+                container=container,
             )
 
         variables = told(app.environment)
-        known = {k: v for k, v in variables.items() if is_known_at_start(k)}
+        known = _known(app, variables)
         stack = self._world.stacks.get(app.stack)
         return StartRequest(
             identity=identity,
@@ -209,7 +211,8 @@ class Executor:
                     app,
                     entrypoint=_expanded(app.entrypoint, known),
                     containers=tuple(
-                        _complete(other, told(other.environment)) for other in app.containers
+                        _complete(app, other, told(other.environment, other.name))
+                        for other in app.containers
                     ),
                 ),
             ),
@@ -280,9 +283,16 @@ def _images(app: App) -> list[tuple[str, str]]:
     return own + [(other.image, other.image_id) for other in app.containers]
 
 
-def _complete(container: Container, variables: Mapping[str, str]) -> Container:
+def _known(app: App, variables: Mapping[str, str]) -> dict[str, str]:
+    """What is filled in for $PORT... where the manifest says it; Marathon leaves that to the shell."""
+    if app.environment_form:
+        return {}
+    return {k: v for k, v in variables.items() if is_known_at_start(k)}
+
+
+def _complete(app: App, container: Container, variables: Mapping[str, str]) -> Container:
     """One more container of an instance with all its variables, and the ports filled in."""
-    known = {k: v for k, v in variables.items() if is_known_at_start(k)}
+    known = _known(app, variables)
     return replace(
         container,
         environment={k: expand(v, known) for k, v in variables.items()},

@@ -300,7 +300,8 @@ class Observer:
                 continue
             target = _target(state, record, instance, self._clock.now_ms())
             if target is not None:
-                targets[target.key] = target
+                for one in _checks_of(state, record, instance, target):
+                    targets[one.key] = one
                 if readiness := _readiness_target(state, record, instance, target):
                     targets[readiness.key] = readiness
         return targets
@@ -341,6 +342,25 @@ def _target(
         engine_health=seen.engine_health,
         is_proven=record.phase >= Phase.READY,
     )
+
+
+def _checks_of(
+    state: AppState, record: InstanceRecord, seen: ObservedInstance, first: ProbeTarget
+) -> tuple[ProbeTarget, ...]:
+    """Every health check of an instance, the App's first one as it is."""
+    further = state.revisions[record.identity.revision].app.further_checks
+    first = replace(first, of=1 + len(further))
+    others = (
+        replace(
+            first,
+            check=check,
+            port_number=_checked_port(check, record, seen),
+            engine_health="",
+            nth=nth,
+        )
+        for nth, check in enumerate(further, start=1)
+    )
+    return (first, *others)
 
 
 def _readiness_target(

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from portway.core.constraints import Constraint as Constraint
+from portway.core.constraints import ConstraintOperator as ConstraintOperator
+from portway.core.rollout_spec import Backoff as Backoff
 from portway.core.rollout_spec import Breaker as Breaker
 from portway.core.rollout_spec import Rollout as Rollout
 from portway.core.rollout_spec import Strategy as Strategy
 from portway.core.rollout_spec import StrategyKind as StrategyKind
+from portway.core.rollout_spec import Unreachable as Unreachable
 
 
 class Protocol(StrEnum):
@@ -88,6 +92,9 @@ class PortSpec:
     container: str = ""  # which of the instance's containers; "" = the first
     ephemeral: bool = False  # leased from the node's ephemeral range, in sequence (ECS)
     run: str = ""  # ports of one `run` get host ports in a row, in the order of the App's ports
+    leased: bool = True  # False: no host port; it answers at the instance's own address only
+    shuffled: bool = False  # its host port is looked for from anywhere in the range (Marathon)
+    same_as: str = ""  # it has the host port of that port of the App, for the other protocol
 
 
 class CheckKind(StrEnum):
@@ -98,6 +105,7 @@ class CheckKind(StrEnum):
     HTTP = "http"
     HTTPS = "https"
     COMMAND = "command"
+    TLS = "tls"  # that a handshake comes off, whatever is spoken then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +136,7 @@ class HealthCheck:
     unhealthy_threshold: int = 2
     settle_s: float = 1.0
     delay_s: float = 0.0
+    lethal: bool = True  # False: failing it costs an instance its traffic, never its life
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +350,7 @@ class Placement:
     cluster query language. `distinct`: no two instances on one node. `daemon`: one on every node. `node`: that one alone.
     `reserves`: what its Resources ask for is set aside on the node (a reservation before a limit), and it goes only
     where there is room; `cpu_units` (1/1024) and `memory_bytes` are set aside instead where they are given.
+    `constraints` are Marathon's, about the instances of one revision.
     """
 
     strategies: tuple[tuple[SpreadKind, str], ...] = ()
@@ -351,6 +361,7 @@ class Placement:
     reserves: bool = False
     cpu_units: int = 0
     memory_bytes: int = 0
+    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,6 +415,11 @@ class App:
     targets: tuple[TargetBinding, ...] = ()
     health_grace_s: float = 0.0  # after the start; failing checks end no instance so long
     placement: Placement = Placement()
+    further_checks: tuple[HealthCheck, ...] = ()  # besides `health`; all of them must pass
+    backoff: Backoff | None = None  # None: portway's own
+    kill_oldest: bool = False  # of too many that serve, the oldest go instead of the highest slots
+    unreachable: Unreachable | None = None  # None: replaced at once
+    environment_form: str = ""  # what it is told: "" = as ever, "marathon", "marathon-pod"
 
     @property
     def name(self) -> str:

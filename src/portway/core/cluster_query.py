@@ -314,18 +314,27 @@ def _plain(token: str) -> str:
 
 
 def _check_pattern(pattern: str) -> None:
-    """Refuse what could take for ever to compare: long patterns, repeated groups, many repetitions."""
+    if fault := pattern_fault(pattern):
+        raise _MistakeError(fault)
+
+
+def pattern_fault(pattern: str) -> str:
+    """Why a pattern is not compared with: it is no pattern, or could take for ever; "" when it is sound.
+
+    Long patterns, repeated groups and many repetitions are refused.
+    """
     repeats = len(re.findall(r"[*+{]", pattern))
     if (
         len(pattern) > _PATTERN_MAX
         or repeats > _REPEATS_MAX
         or re.search(r"\)[*+{]|\\[1-9]", pattern)
     ):
-        raise _MistakeError(
+        return (
             f"The pattern is too elaborate: at most {_PATTERN_MAX} characters and {_REPEATS_MAX} repetitions, "
             "and no repeated groups."
         )
     try:
         re.compile(pattern)
     except re.error as error:
-        raise _MistakeError(f"The pattern is not valid: {error}.") from None
+        return f"The pattern is not valid: {error}."
+    return ""

@@ -9,7 +9,7 @@ from typing import Any
 from portway.core.app import App
 from portway.core.events import Event
 from portway.core.instance import InstanceRecord, Phase
-from portway.core.observed import Observed
+from portway.core.observed import Observed, is_away
 from portway.core.plan import Action, Blocked, Plan
 from portway.core.ports import Lease, PortPool
 from portway.core.routes import Route
@@ -112,6 +112,10 @@ class Draft:
         )
         self.taken.extend(record.identity.leases)
 
+    def amend(self, record: InstanceRecord) -> None:
+        """Decide on something about one instance that is no phase."""
+        self._put(record)
+
     def forget(self, record: InstanceRecord) -> None:
         """Drop a record nobody needs any more."""
         kept = tuple(r for r in self.state.instances if r.id != record.id)
@@ -172,6 +176,8 @@ class Draft:
             reason=record.reason,
             never_healthy=record.phase is Phase.DRAINING and record.ready_at_ms is None,
             never_started=record.phase is Phase.GONE and record.started_at_ms is None,
+            by_others=record.phase is Phase.DRAINING or is_away(self.observed, record),
+            started_at_ms=record.started_at_ms,
         )
         self.change(failures=(*self.state.failures, failure)[-FAILURES_KEPT:])
 

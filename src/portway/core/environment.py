@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from portway.core.app import App
 from portway.core.app import Protocol as Transport
 from portway.core.instance import InstanceIdentity
+from portway.core.marathon.environment import Launch, variables_of
 from portway.core.ports import Lease
 from portway.core.state import Revision
 
@@ -31,12 +32,23 @@ def instance_environment(
     *,
     node_address: str,
     links: Sequence[LinkTarget] = (),
+    home_id: str = "",
+    container: str = "",
 ) -> dict[str, str]:
-    """All variables of one instance.
+    """All variables of one instance, or of that container of it.
 
     What portway knows gives way to what the manifest says, and that to the stack's own variables
-    (`env set`), as in Convox. $PORT... are host ports (Marathon, spec section 5).
+    (`env set`), as in Convox. $PORT... are host ports. An App made over the Marathon face is told what Marathon tells.
     """
+    if revision.app.environment_form:
+        launch = Launch(
+            app=revision.app,
+            identity=identity,
+            home_id=home_id,
+            node_address=node_address,
+            container=container,
+        )
+        return variables_of(launch, {**revision.app.environment, **revision.environment})
     variables = port_variables(identity.leases, node_address=node_address)
     variables |= _identity_variables(revision, identity)
     for link in links:

@@ -32,7 +32,8 @@ class CheckResult:
 class Health:
     """The verdict on one instance and the run of equal results that led to it.
 
-    `unchecked`: why the last check could not be made, "" when it was; that is not the instance's fault.
+    `unchecked`: why the last check could not be made, "" when it was; that is not the instance's fault. `spared`: what
+    fails is no check that may end an instance.
     """
 
     status: HealthStatus = HealthStatus.UNKNOWN
@@ -41,6 +42,7 @@ class Health:
     detail: str = ""
     since_ms: int = 0
     unchecked: str = ""
+    spared: bool = False
 
 
 def judge(health: Health, result: CheckResult, check: HealthCheck, *, started_at_ms: int) -> Health:
@@ -64,12 +66,28 @@ def judge(health: Health, result: CheckResult, check: HealthCheck, *, started_at
         failures=failures,
         detail=result.detail,
         since_ms=health.since_ms if status is health.status else result.at_ms,
+        spared=not check.lethal,
     )
 
 
 def unjudged(health: Health, why: str) -> Health:
     """The verdict after a check that could not be made: the same one, and why it is not newer."""
     return replace(health, unchecked=why)
+
+
+def together(verdicts: Sequence[Health]) -> Health:
+    """One verdict of several checks on one instance: failing where one fails, passing where all pass."""
+    failing = [v for v in verdicts if v.status is HealthStatus.FAILING]
+    failing.sort(key=lambda v: v.spared)
+    unknown = [v for v in verdicts if v.status is HealthStatus.UNKNOWN]
+    leading = (failing or unknown or list(verdicts))[0]
+    return replace(
+        leading,
+        passes=min(v.passes for v in verdicts),
+        failures=max(v.failures for v in verdicts),
+        since_ms=leading.since_ms if failing else max(v.since_ms for v in verdicts),
+        unchecked=next((v.unchecked for v in verdicts if v.unchecked), ""),
+    )
 
 
 def startup_deadline_ms(check: HealthCheck, *, started_at_ms: int) -> int:

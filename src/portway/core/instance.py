@@ -62,6 +62,7 @@ class InstanceRecord:
     reason: str = ""  # why it left, as a sentence
     failed: bool = False  # it left on its own or never became healthy
     exit_code: int | None = None
+    unreachable_since_ms: int | None = None  # its node is away, and it is waited for
 
     @property
     def id(self) -> str:

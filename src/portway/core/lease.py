@@ -62,6 +62,8 @@ class PortRequest:
     """One host port wanted: `host_port` None = any of the node's range; `preferred` is tried first (sticky).
 
     `ephemeral`: of the node's ephemeral range, in sequence. Requests of one `run` get ports in a row.
+    `start`: the first free port from that place of the range on (taken modulo its size), and for those that follow it
+    the next ones. `same_as`: the same number as the request of that name gets.
     """
 
     port_name: str
@@ -72,6 +74,8 @@ class PortRequest:
     address: str = LOOPBACK
     ephemeral: bool = False
     run: str = ""
+    start: int | None = None
+    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

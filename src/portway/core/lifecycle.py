@@ -14,6 +14,7 @@ from portway.core.plan import RemoveInstance
 from portway.core.pooled import endpoints_in_pools
 from portway.core.routes import RouteKey
 from portway.core.routing import is_failing
+from portway.core.unreachable import is_waited_for
 
 GONE_KEPT = 20
 _SIGNALS = {
@@ -34,6 +35,8 @@ def note_what_happened(draft: Draft) -> None:
 
 
 def _note(draft: Draft, record: InstanceRecord, seen: ObservedInstance | None) -> None:
+    if is_waited_for(draft, record, seen):
+        return
     if seen is None:
         _note_absent(draft, record)
     elif seen.state is EngineState.EXITED:
@@ -152,8 +155,11 @@ def _note_running(draft: Draft, record: InstanceRecord) -> None:
 
 
 def in_grace(draft: Draft, record: InstanceRecord) -> bool:
-    """Whether an instance is so young that failing checks do not end it; if so, it is looked at again afterwards."""
+    """Whether failing checks do not end an instance: it is too young, and looked at again afterwards, or they never do."""
     revision = draft.state.revisions.get(record.identity.revision)
+    health = draft.observed.health.get(record.id)
+    if health is not None and health.spared:
+        return True
     if revision is None or not revision.app.health_grace_s:
         return False
     began_ms = record.started_at_ms or draft.now_ms

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from portway.core.app import Protocol
 from portway.core.health import Health
-from portway.core.instance import ObservedInstance
+from portway.core.instance import InstanceRecord, ObservedInstance
 from portway.core.placement import NodeUse, NodeView
 from portway.core.ports import Holder
 from portway.core.routes import Route, RouteKey, ServedPool, ServedRoute
@@ -63,3 +63,11 @@ class Observed:
     drain_timeout_s: float | None = None  # of its target groups, over the App's own
     reaches_containers: bool = True
     publish_address: str = "127.0.0.1"
+
+
+def is_away(observed: Observed, record: InstanceRecord) -> bool:
+    """Whether the node of an instance is away: listed as such, or not at all while others are."""
+    nodes = observed.nodes
+    return bool(nodes) and not any(
+        node.name == record.identity.node and node.available for node in nodes
+    )

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from portway.core.app import App, Placement, Resources, SpreadKind
+from portway.core.app import App, Constraint, Placement, Resources, SpreadKind
 from portway.core.cluster_query import Mistake, NodeFacts, Query, holds, parse_query
+from portway.core.constraints import field_value, refusal_of
 from portway.core.ecs.labels import origin_of
 
 CPU_UNITS = 1024  # of one processor
@@ -68,6 +69,7 @@ class Misfit(StrEnum):
     CONSTRAINT = "CONSTRAINT"
     BOUNDS = "BOUNDS"  # the minimum and the maximum leave nothing to do
     THROTTLED = "THROTTLED"  # instances do not start, and are tried ever more slowly
+    DELAYED = "DELAYED"  # the App's own back-off
 
 
 _NODES_ORDER = tuple(Misfit)
@@ -92,6 +94,8 @@ class Ground:
     used: Mapping[str, NodeUse] = field(default_factory=dict)
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)  # of what runs, by node
     bits: int = 0
+    alike: Sequence[str] = ()  # the nodes of those of the revision to place, the oldest first
+    count: int = 0  # how many of the App there are to be
 
 
 def demand_of(app: App) -> NodeUse:
@@ -168,9 +172,31 @@ def fault_of(
     groups = ground.groups.get(node.name, frozenset())
     if fault := _unsuitable(node, placement, used, groups):
         return fault
+    if refusal := _unmet(node, placement, ground):
+        return Misfit.CONSTRAINT, refusal
     if (placement.distinct or placement.daemon) and ground.mine.get(node.name, 0):
         return Misfit.CONSTRAINT, "it runs one already, and only one may run on each node"
     return None
+
+
+def _unmet(node: NodeView, placement: Placement, ground: Ground) -> str:
+    """Which of Marathon's constraints keeps one more instance off the node, as a clause; "" when none does."""
+    for constraint in placement.constraints:
+        values = {n.name: _value(n, constraint) for n in ground.nodes}
+        refusal = refusal_of(
+            constraint,
+            _value(node, constraint),
+            placed=[values.get(name) for name in ground.alike],
+            count=ground.count,
+            known={v for v in values.values() if v is not None},
+        )
+        if refusal:
+            return f"its constraint {constraint} is not met: {refusal}"
+    return ""
+
+
+def _value(node: NodeView, constraint: Constraint) -> str | None:
+    return field_value(constraint.field, address=node.address, attributes=node.attributes)
 
 
 def is_eligible(node: NodeView, placement: Placement) -> bool:

@@ -190,7 +190,7 @@ class PortPool:
         same plan and not taken yet.
         """
         draft = _Draft(self, node, now_ms, occupied, pending)
-        for choose in (draft.fixed, draft.sticky, draft.in_a_row, draft.next_fit):
+        for choose in (draft.fixed, draft.sticky, draft.in_a_row, draft.from_start, draft.next_fit):
             for index in range(len(requests)):
                 if index not in draft.leases:
                     refusal = choose(index, requests)
@@ -303,6 +303,7 @@ class _Draft:
         "node",
         "now_ms",
         "occupied",
+        "place",
         "pool",
     )
 
@@ -316,6 +317,7 @@ class _Draft:
     ) -> None:
         self.pool = pool
         self.kind = pool.kind
+        self.place: int | None = None  # where those that begin somewhere of their own go on
         self.node = node
         self.now_ms = now_ms
         self.occupied = occupied
@@ -344,10 +346,7 @@ class _Draft:
         number = request.preferred
         if number is None or request.ephemeral or request.run:
             return
-        if not self._shelf(request.protocol).is_free(number):
-            return
-        key = (request.protocol, number)
-        if key not in self.occupied and key not in self.ahead:
+        if self._is_free(request.protocol, number):
             self._choose(index, request, number)
 
     def in_a_row(self, index: int, requests: Sequence[PortRequest]) -> PortRefusal | None:
@@ -379,6 +378,28 @@ class _Draft:
         for nth, member in enumerate(row):
             self._choose(member, requests[member], first + nth)
         return None
+
+    def from_start(self, index: int, requests: Sequence[PortRequest]) -> PortRefusal | None:
+        """The first port after the request's place, or after the last one found so, that is free for all who share it."""
+        request = requests[index]
+        if request.start is None or request.same_as:
+            return None
+        names = [None if other.start is None else other.same_as for other in requests]
+        group = [index, *(n for n, name in enumerate(names) if name == request.port_name)]
+        shelf = self._shelf(request.protocol)
+        place = request.start % len(shelf.marks) if self.place is None else self.place
+        for number in shelf.free_from(place):
+            if all(self._is_free(requests[n].protocol, number) for n in group):
+                for n in group:
+                    self._choose(n, requests[n], number)
+                self.place = (number - shelf.range.first + 1) % len(shelf.marks)
+                return None
+        return self._exhausted(shelf, request.protocol)
+
+    def _is_free(self, protocol: Protocol, number: int) -> bool:
+        key = (protocol, number)
+        is_free = self._shelf(protocol).is_free(number)
+        return is_free and key not in self.ahead and key not in self.occupied
 
     def _is_open(self, shelf: _Shelf, number: int) -> bool:
         """Whether an ephemeral port is neither leased, nor cooling, nor kept for somebody."""

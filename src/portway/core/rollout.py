@@ -54,7 +54,8 @@ def take_census(draft: Draft) -> Census:
     ill, unready = failing_among(draft.observed, ids), unready_among(draft.observed, ids)
     failing = ill and frozenset(r.id for r in active if r.id in ill and not in_grace(draft, r))
     routed = _routed_ids(draft)
-    serving = {r.id for r in active if r.phase is Phase.READY} - ill - unready
+    here = (r for r in active if r.phase is Phase.READY and r.unreachable_since_ms is None)
+    serving = {r.id for r in here} - ill - unready
     if routed is not None:
         # Whoever goes is missed on every listener that has it; whoever comes must be on all of them.
         leaving = {r.id for r in stale}
@@ -204,7 +205,7 @@ def _drain_all(draft: Draft, records: Sequence[InstanceRecord], reason: str) -> 
 
 
 def _drain_surplus(draft: Draft, census: Census) -> None:
-    """Too many current ones: failing first, then those not serving, then a slot's second, then the highest slots."""
+    """Too many current ones: failing first, then those not serving, then as the App chooses among the others."""
     surplus = len(census.fresh) - census.count
     if surplus <= 0:
         return
@@ -214,9 +215,7 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
         key=lambda r: (
             r.id not in census.failing,
             r.id in census.serving,
-            first[r.identity.slot] == r.id,
-            -r.identity.slot,
-            r.identity.serial,
+            *_by_choice(draft, r, is_first=first[r.identity.slot] == r.id),
         ),
     )
     for record in too_many(draft, order, surplus, serving=census.serving):
@@ -224,6 +223,13 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
         health = draft.observed.health.get(record.id)
         detail = f"unhealthy: {health.detail}" if failing and health else "scaled down"
         draft.advance(record, Phase.DRAINING, reason=detail, failed=failing)
+
+
+def _by_choice(draft: Draft, record: InstanceRecord, *, is_first: bool) -> tuple[int, ...]:
+    """Of those that serve alike: a slot's second, then the highest slots; or the oldest, where the App says so."""
+    if draft.app is not None and draft.app.kill_oldest:
+        return (record.identity.serial,)
+    return (is_first, -record.identity.slot, record.identity.serial)
 
 
 def _is_worth_less(census: Census) -> Callable[[InstanceRecord], tuple[bool, bool, int]]:

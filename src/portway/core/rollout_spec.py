@@ -51,6 +51,31 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """How long the next start waits after instances that ended by themselves (Marathon).
+
+    `first_s` after the first of them, `factor` times as long after each further one, at most `maximum_s`. Forgotten where
+    nothing ended for `maximum_s`, and with every new revision; whom somebody else ended does not count.
+    """
+
+    first_s: float = 1.0
+    factor: float = 1.15
+    maximum_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable:
+    """What becomes of instances whose node is away (Marathon): replaced once it was away for `inactive_after_s`.
+
+    `inactive_after_s` None: they are waited for, however long it takes. `expunge_after_s` is only kept and shown: an
+    instance that was replaced is ended as soon as its node is back.
+    """
+
+    inactive_after_s: float | None = 0.0
+    expunge_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """How one revision replaces another. Percentages are of the App's count (ECS, Marathon and Convox alike)."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 from portway.core.app import App, Exposure, NetworkMode, Placement, PortSpec, Protocol
+from portway.core.backoff import delay_of
 from portway.core.draft import Draft
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
 from portway.core.placement import (
@@ -63,7 +65,9 @@ def is_crash_looping(state: AppState, *, now_ms: int) -> bool:
 
 
 def _backs_off(draft: Draft, target: Revision) -> bool:
-    """Crash loops slow down: 1 s, 2 s, 4 s ... up to a minute between replacements."""
+    """Crash loops slow down: 1 s, 2 s, 4 s ... up to a minute between replacements, or as the App says."""
+    if target.app.backoff is not None:
+        return _is_delayed(draft)
     if _is_throttled(draft, target):
         return True
     recent = recent_failures(draft.state, target.id, now_ms=draft.now_ms)
@@ -77,6 +81,16 @@ def _backs_off(draft: Draft, target: Revision) -> bool:
     loop = "crash looping: " if len(recent) >= CRASH_LOOP_FAILURES else ""
     draft.block(f"{loop}the next try is in {wait_s:.0f} s, after: {recent[-1].reason}")
     draft.wake_at(next_at)
+    return True
+
+
+def _is_delayed(draft: Draft) -> bool:
+    delay = delay_of(draft.state, now_ms=draft.now_ms)
+    if delay is None or delay.is_over(draft.now_ms):
+        return False
+    wait_s = (delay.until_ms - draft.now_ms) / 1000
+    draft.block(f"the next start is in {wait_s:.0f} s, after: {delay.reason}", code=Misfit.DELAYED)
+    draft.wake_at(delay.until_ms)
     return True
 
 
@@ -117,7 +131,11 @@ def _start_one(draft: Draft, target: Revision, count: int) -> bool:
             break
         leases = draft.host_pool.propose(
             node,
-            [_request(draft, spec, slot, node, target.app) for spec in target.app.ports],
+            [
+                _request(draft, spec, slot, node, target.app)
+                for spec in target.app.ports
+                if spec.leased
+            ],
             now_ms=draft.now_ms,
             occupied=draft.observed.occupied,
             pending=draft.taken,
@@ -183,7 +201,19 @@ def ground_of(draft: Draft) -> Ground:
         used=used,
         groups=draft.observed.node_groups,
         bits=draft.state.next_serial,
+        alike=_alike(draft),
+        count=draft.state.count,
     )
+
+
+def _alike(draft: Draft) -> tuple[str, ...]:
+    """The nodes of the instances of what should run, the oldest first; those of older revisions do not count (Marathon)."""
+    target = draft.state.target
+    if target is None or not target.app.placement.constraints:
+        return ()
+    alike = [r for r in draft.live if r.identity.revision == target.id]
+    alike.sort(key=lambda r: r.identity.serial)
+    return tuple(r.identity.node for r in alike)
 
 
 def _free_slot(draft: Draft, target: Revision, count: int) -> int:
@@ -197,6 +227,12 @@ def _free_slot(draft: Draft, target: Revision, count: int) -> int:
         and not is_failing(draft.observed, r.id)
     }
     return next((slot for slot in range(1, count + 1) if slot not in filled), count)
+
+
+def _start_of(draft: Draft, slot: int) -> int:
+    """Where in the range an instance begins to look: anywhere, and the same place for the same instance."""
+    name = instance_id(draft.state.app_id, slot=slot, serial=draft.state.next_serial)
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
 
 
 def _request(draft: Draft, spec: PortSpec, slot: int, node: str, app: App) -> PortRequest:
@@ -215,8 +251,10 @@ def _request(draft: Draft, spec: PortSpec, slot: int, node: str, app: App) -> Po
         protocol=Protocol(spec.protocol),
         container_port=spec.container_port,
         host_port=app.fixed_host_port(spec),
-        preferred=previous[-1] if previous else None,
+        preferred=previous[-1] if previous and not spec.shuffled else None,
         address=(spec.address or published) if spec.exposure is Exposure.HOST else published,
         ephemeral=spec.ephemeral,
         run=spec.run,
+        start=_start_of(draft, slot) if spec.shuffled else None,
+        same_as=spec.same_as,
     )

@@ -73,6 +73,7 @@ class Failure:
     """An instance that left on its own, kept for back-off, the deployment's verdict and for people.
 
     `never_healthy`: it ran all of its start-up time without passing its check. `never_started`: it did not even run.
+    `by_others`: its checks had it ended, or its node went away; it did not end by itself.
     """
 
     at_ms: int
@@ -81,6 +82,8 @@ class Failure:
     reason: str
     never_healthy: bool = False
     never_started: bool = False
+    by_others: bool = False
+    started_at_ms: int | None = None  # when the instance had started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import asyncio
 import heapq
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from zlib import crc32
 
@@ -29,6 +29,7 @@ from portway.core.health import (
     HealthStatus,
     judge,
     matches_status,
+    together,
     unjudged,
 )
 from portway.engines.base import InstanceEngine
@@ -59,11 +60,15 @@ class ProbeTarget:
     is_readiness: bool = False
     is_proven: bool = False
     subject: str = ""  # the instance behind it, where it is not `instance_id` itself
+    nth: int = 0  # which of the App's health checks it is
+    of: int = 1  # how many it has
 
     @property
     def key(self) -> str:
         """What tells its checks apart."""
-        return f"{self.instance_id} readiness" if self.is_readiness else self.instance_id
+        if self.is_readiness:
+            return f"{self.instance_id} readiness"
+        return f"{self.instance_id} check {self.nth}" if self.nth else self.instance_id
 
 
 class Checker(Protocol):
@@ -92,7 +97,7 @@ class NetworkChecker:
                 return await self._command(target)
             case CheckKind.TCP if target.port_number is None:
                 return self._settled(target)
-            case CheckKind.TCP | CheckKind.HTTP | CheckKind.HTTPS:
+            case CheckKind.TCP | CheckKind.HTTP | CheckKind.HTTPS | CheckKind.TLS:
                 return await self._connected(target)
 
     def _settled(self, target: ProbeTarget) -> tuple[bool, str]:
@@ -123,7 +128,7 @@ class NetworkChecker:
         where = f"{target.address}:{target.port_number}"
         try:
             status = await self._asker.ask(target.check, target.address, target.port_number)
-            if target.check.kind is CheckKind.TCP:
+            if target.check.kind in (CheckKind.TCP, CheckKind.TLS):
                 return True, f"{where} accepts connections"
             return _judged(target.check, status)
         except TimeoutError:
@@ -165,6 +170,7 @@ class Prober:
         self._command_room = asyncio.Semaphore(COMMAND_CHECKS_MAX)
         self._targets: dict[str, ProbeTarget] = {}
         self._keys: dict[str, frozenset[str]] = {}  # by App
+        self._parts: dict[str, dict[int, Health]] = {}  # by instance, where it has several checks
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, float] = {}  # by the loop's clock
         self._queue: list[tuple[float, str]] = []  # what is not as in `_due` no longer counts
@@ -201,6 +207,8 @@ class Prober:
         self._due.pop(key, None)
         if target is not None:
             self._verdicts(target).pop(target.instance_id, None)
+            if target.of > 1:
+                self._parts.pop(target.instance_id, None)
         if task := self._tasks.pop(key, None):
             task.cancel()
 
@@ -209,10 +217,24 @@ class Prober:
 
     def _verdict(self, target: ProbeTarget) -> Health:
         known = self._verdicts(target).get(target.instance_id)
+        if target.of > 1:
+            known = self._parts.get(target.instance_id, {}).get(target.nth)
         if known is not None:
             return known
         status = HealthStatus.PASSING if target.is_proven else HealthStatus.UNKNOWN
         return Health(status=status, since_ms=target.started_at_ms)
+
+    def _settle(self, target: ProbeTarget, verdict: Health) -> bool:
+        """Keep the verdict of one check; whether the instance is now judged otherwise."""
+        before = self._verdicts(target).get(target.instance_id) or self._verdict(target)
+        if target.of > 1:
+            parts = self._parts.setdefault(target.instance_id, {})
+            parts[target.nth] = verdict
+            unknown = Health(since_ms=target.started_at_ms)
+            proven = replace(unknown, status=HealthStatus.PASSING) if target.is_proven else unknown
+            verdict = together([parts.get(nth, proven) for nth in range(target.of)])
+        self._verdicts(target)[target.instance_id] = verdict
+        return verdict.status is not before.status
 
     def _begin(self, target: ProbeTarget) -> None:
         """A new one is asked at once, or after its delay; one that is proven, some time within its interval."""
@@ -284,8 +306,7 @@ class Prober:
         before = self._verdict(target)
         result = CheckResult(at_ms=self._clock.now_ms(), passed=passed, detail=detail)
         after = judge(before, result, target.check, started_at_ms=target.started_at_ms)
-        self._verdicts(target)[target.instance_id] = after
-        if after.status is not before.status:
+        if self._settle(target, after):
             self._on_change(target.instance_id)
 
     def _note_unchecked(self, target: ProbeTarget, error: Exception) -> None:
@@ -294,7 +315,7 @@ class Prober:
         if why != before.unchecked:
             log.warning("check_failed_itself", instance=target.instance_id, error=why)
         if target.key in self._targets:
-            self._verdicts(target)[target.instance_id] = unjudged(before, why)
+            self._settle(target, unjudged(before, why))
 
 
 def _broken(error: Exception) -> str:
