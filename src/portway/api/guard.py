@@ -18,6 +18,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portway.api.aws.wire.services import is_aws_request
+from portway.api.marathon.answers import refusal_of as marathon_refusal
+from portway.api.marathon.paths import (
+    is_marathon_path,
+    marathon_token,
+    takes_marathon_credentials,
+)
 from portway.api.native.answers import refusal
 from portway.api.roles import SCOPE_KEY, Role
 from portway.api.settings import ApiSettings, ListenAddress, is_loopback, parse_listen
@@ -27,6 +33,7 @@ from portway.core.errors import RequestError
 TRUSTED = "portway.trusted"  # set in the scope by the server for what comes over the unix socket
 OWN_HEADER = "x-portway-request"
 
+_LOCALHOST = ".localhost"  # names below it are always this machine (RFC 6761)
 _SAFE_METHODS = ("GET", "HEAD")
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 _SECURITY_HEADERS = {
@@ -43,8 +50,16 @@ _SECURITY_HEADERS = {
 class Guard:
     """ASGI middleware that lets a request through or answers why not."""
 
-    def __init__(self, app: ASGIApp, *, settings: ApiSettings, aws: ASGIApp | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: ApiSettings,
+        aws: ASGIApp | None = None,
+        marathon: bool = False,
+    ) -> None:
         self._app = app
+        self._marathon = marathon  # whether Marathon's clients are answered, in its words
         self._aws = aws  # has its own authentication, so it gets its requests and nobody else does
         self._token = settings.token.encode()
         self._tokens = TokenFolder(settings.tokens) if settings.tokens is not None else None
@@ -58,7 +73,8 @@ class Guard:
             return
         trusted = scope.get(TRUSTED) is True
         if self._aws is not None and _is_aws(scope):
-            refused = None if trusted else self._foreign(Headers(scope=scope), scope)
+            foreign = None if trusted else self._foreign(Headers(scope=scope), scope)
+            refused = refusal(foreign) if foreign else None
             await (refused or self._aws)(scope, receive, _with_headers(send))
             return
         scope[SCOPE_KEY] = Role.ADMIN if trusted else None
@@ -71,27 +87,36 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     def _refusal(self, scope: Scope) -> Response | None:
+        error, headers = self._error(scope)
+        if error is None:
+            return None
+        if self._marathon and is_marathon_path(scope["path"]):
+            return marathon_refusal(error, headers=headers)
+        return refusal(error, headers=headers)
+
+    def _error(self, scope: Scope) -> tuple[RequestError | None, Mapping[str, str]]:
+        """Why not, and the headers that belong to it; None with the caller's role written down."""
         headers = Headers(scope=scope)
         if foreign := self._foreign(headers, scope):
-            return foreign
+            return foreign, {}
         asks_token = self._asks_token()
-        role = self._role_of(headers) if asks_token else Role.ADMIN
+        role = self._role_of(headers, scope["path"]) if asks_token else Role.ADMIN
         if role is None:
-            return refusal(_no_token(), headers={"WWW-Authenticate": 'Bearer realm="portway"'})
+            return _no_token(), {"WWW-Authenticate": 'Bearer realm="portway"'}
         if not asks_token and not _from_this_machine(scope):
-            return refusal(_not_local())
+            return _not_local(), {}
         scope[SCOPE_KEY] = role
-        error = self._wrong_type(scope, headers, has_token=asks_token)
-        return refusal(error) if error else None
+        return self._wrong_type(scope, headers, has_token=asks_token), {}
 
-    def _foreign(self, headers: Headers, scope: Scope) -> Response | None:
-        error = self._wrong_host(headers) or _wrong_origin(scope, headers)
-        return refusal(error) if error else None
+    def _foreign(self, headers: Headers, scope: Scope) -> RequestError | None:
+        return self._wrong_host(headers) or _wrong_origin(scope, headers)
 
     def _wrong_host(self, headers: Headers) -> RequestError | None:
         given = headers.getlist("host")
         name = _host_name(given[0]) if len(given) == 1 else ""
-        if name in self._hosts or (self._any_address and _is_address(name)):
+        if name in self._hosts or name.endswith(_LOCALHOST):
+            return None
+        if self._any_address and _is_address(name):
             return None
         return RequestError(
             "This server does not answer under the name in the Host header.",
@@ -102,14 +127,14 @@ class Guard:
     def _asks_token(self) -> bool:
         return bool(self._token) or (self._tokens is not None and self._tokens.is_used)
 
-    def _role_of(self, headers: Headers) -> Role | None:
+    def _role_of(self, headers: Headers, path: str) -> Role | None:
         """The role of the token that was sent, None without a right one. Two headers are none: which would count?"""
         given = headers.getlist("authorization")
-        scheme, _, text = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        if scheme.lower() != "bearer":
+        token = _bearer(given[0]) if len(given) == 1 else None
+        if token is None and len(given) == 1 and self._marathon and takes_marathon_credentials(path):
+            token = marathon_token(given[0])
+        if token is None:
             return None
-        # Latin-1 is how the server decodes headers, so this gives back the bytes that were sent.
-        token = text.strip().encode("latin-1", "replace")
         if self._token and hmac.compare_digest(token, self._token):
             return Role.ADMIN
         return self._tokens.role_of(token) if self._tokens is not None else None
@@ -122,6 +147,8 @@ class Guard:
             return None
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         marked = content_type == "application/json" or OWN_HEADER in headers
+        if self._marathon and is_marathon_path(scope["path"]):
+            marked = True  # its clients know no header of ours; what a form can send is refused all the same
         if content_type not in _FORM_TYPES and (marked or has_token):
             return None
         return RequestError(
@@ -129,6 +156,12 @@ class Guard:
             hint="Send Content-Type: application/json, or the header X-Portway-Request: 1.",
             http_status=415,
         )
+
+
+def _bearer(header: str) -> bytes | None:
+    scheme, _, text = header.partition(" ")
+    # Latin-1 is how the server decodes headers, so this gives back the bytes that were sent.
+    return text.strip().encode("latin-1", "replace") if scheme.lower() == "bearer" else None
 
 
 def _is_aws(scope: Scope) -> bool:
