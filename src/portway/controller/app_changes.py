@@ -110,6 +110,12 @@ class ChangesApps(Changes):
             sequence=sequence,
         )
 
+    async def check_put(self, stack: str, app: App, *, within_policy: bool = False) -> None:
+        """Refuse what `put_app` would refuse now; nothing is changed."""
+        self._check_put(stack, app, within_policy=within_policy)
+        self._loose_stack(stack)
+        check_listeners(self.controller.world, stack, (app,), instead_of=app.id)
+
     def _check_put(self, stack: str, app: App, *, within_policy: bool) -> None:
         """Refuse what could not be put at any time."""
         check_stack_name(stack)

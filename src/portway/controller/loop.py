@@ -79,6 +79,7 @@ class Controller:
         self.lock = asyncio.Lock()
         self.is_open = False
         self.looked = asyncio.Event()  # everything was looked at once
+        self.noticed: Callable[[Sequence[str]], None] = _nobody  # who else wants to know of changes
         self._dirty: set[str] = set()
         self._wakes: dict[str, int] = {}
         self._journalled: dict[str, frozenset[str]] = {}
@@ -163,6 +164,7 @@ class Controller:
         if app_ids:
             self._dirty.update(app_ids)
             self._signal.set()
+            self.noticed(app_ids)
 
     def touch_all(self) -> None:
         """Look at every App again, and at what belongs to none."""
@@ -490,3 +492,7 @@ class Controller:
                 await self.engine.remove_stack(stack)
         except Exception as error:  # what stays behind is an empty network, not the user's data
             log.warning("stack_left_behind", stack=stack, error=str(error))
+
+
+def _nobody(app_ids: Sequence[str]) -> None:
+    """Before anybody wants to know."""
