@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -19,7 +19,7 @@ from portway.controller.node_marks import Marks
 from portway.controller.telemetry.metrics import Metrics
 from portway.controller.why.inspecting import inspect
 from portway.controller.world import World, unmet_dependency
-from portway.core.app import CheckKind, HealthCheck, Protocol
+from portway.core.app import App, CheckKind, HealthCheck, Protocol
 from portway.core.errors import PortwayError
 from portway.core.health import Health
 from portway.core.inside import explain
@@ -28,7 +28,7 @@ from portway.core.observed import UNSEEN, Observed
 from portway.core.placement import asks_groups, group_of
 from portway.core.ports import Holder
 from portway.core.routes import RouteKey, ServedRoute
-from portway.core.routing import is_failing, wants_listener
+from portway.core.routing import is_failing, number_of, wants_listener
 from portway.core.served import serves_alike
 from portway.core.state import AppState
 from portway.core.strategy import is_on_trial
@@ -68,7 +68,8 @@ class Observer:
         self._balancer = balancer
         self._clock = clock
         self._publish_address = publish_address
-        self._served_at_ms = 0
+        self._served_at_ms = 0  # when all of it was read last
+        self._read_at_ms: dict[str, int] = {}  # and some Apps since then
         # By instance: look into it again after so many failures, or when its check says something else.
         self._explained: dict[str, tuple[int, str]] = {}
         self.marks = Marks()
@@ -80,7 +81,6 @@ class Observer:
 
     def note_routes_changed(self, app_id: str) -> None:
         """The balancer was told something for this App: what was read before says nothing about it now."""
-        self.served_is_stale = True
         self.unread.add(app_id)
 
     async def refresh(self, app_ids: Iterable[str]) -> set[str]:
@@ -93,13 +93,30 @@ class Observer:
             self.engine_is_stale = False
             changed |= await self._refresh_engine()
         self.engine_is_stale |= self._world.instances is None or bool(self._world.doubted)
-        age_ms = self._clock.now_ms() - self._served_at_ms
-        is_old = age_ms > SERVED_AGE_MS_MAX
-        if self.served_is_stale or (is_old and any(map(self._must_be_fresh, app_ids))):
+        return changed | await self._refresh_where_stale(app_ids)
+
+    async def _refresh_where_stale(self, app_ids: Iterable[str]) -> set[str]:
+        """Read the balancer: of everything when that is due, else of the Apps that something follows for."""
+        if self.served_is_stale or self._world.served is None:
             self.served_is_stale = False
             self.unread = set()
-            changed |= await self.refresh_served()
-        return changed
+            return await self.refresh_served()
+        wanted = self.unread | {a for a in app_ids if self._is_old(a) and self._must_be_fresh(a)}
+        if not wanted:
+            return set()
+        self.unread = set()
+        return await self.refresh_served(wanted | self._balancers_of(wanted))
+
+    def _is_old(self, app_id: str) -> bool:
+        read_at_ms = max(self._served_at_ms, self._read_at_ms.get(app_id, 0))
+        return self._clock.now_ms() - read_at_ms > SERVED_AGE_MS_MAX
+
+    def _balancers_of(self, app_ids: Collection[str]) -> set[str]:
+        """The load balancers that these Apps are behind."""
+        states = [state for a in app_ids if (state := self._world.apps.get(a)) is not None]
+        if self._balancing is None:
+            return set()
+        return {owner for state in states for owner in self._balancing.owners_of(state)}
 
     async def _refresh_engine(self) -> set[str]:
         before = self._world.instances
@@ -133,12 +150,13 @@ class Observer:
             log.warning("listing_doubted", app=app_id, seen=len(found.get(app_id, ())))
         return before.keys() ^ world.doubted.keys()
 
-    async def refresh_served(self) -> set[str]:
-        """Read the balancer back; the Apps whose routes are not what they were."""
+    async def refresh_served(self, owners: Collection[str] | None = None) -> set[str]:
+        """Read the balancer back, of all or of these owners; those whose routes are not what they were."""
         before = self._world.served
+        owners = None if before is None else owners
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                routes = await self._balancer.observe()
+                routes = await self._balancer.observe(owners)
         except Exception as error:
             self._world.served = None
             self._world.problems["balancer"] = _why_unseen("balancer", error)
@@ -146,19 +164,34 @@ class Observer:
             self.served_is_stale = True
             return set()
         self._world.problems.pop("balancer", None)
-        self._served_at_ms = self._clock.now_ms()
         served: dict[str, dict[RouteKey, ServedRoute]] = {}
         for route in routes:
             served.setdefault(route.owner, {})[route.key] = route
-        self._world.served = served
-        known = before or {}
+        known = before
+        if before is not None and owners is not None:
+            known = {owner: before[owner] for owner in owners if owner in before}
+        changed = _differences(known, served)
+        self._note_served(served, owners)
         # What is merely counted wakes nobody, or an App with traffic would never rest.
         return {
             app_id
-            for app_id in _differences(before, served)
+            for app_id in changed
             if self._must_be_fresh(app_id)
-            or not _is_served_alike(known.get(app_id), served.get(app_id))
+            or not _is_served_alike((known or {}).get(app_id), served.get(app_id))
         }
+
+    def _note_served(
+        self, served: dict[str, dict[RouteKey, ServedRoute]], owners: Collection[str] | None
+    ) -> None:
+        """Take a reading over, of all or of these owners."""
+        now_ms, before = self._clock.now_ms(), self._world.served
+        if owners is None or before is None:
+            self._served_at_ms, self._read_at_ms = now_ms, {}
+            self._world.served = served
+            return
+        self._read_at_ms |= dict.fromkeys(owners, now_ms)
+        kept = {owner: routes for owner, routes in before.items() if owner not in owners}
+        self._world.served = kept | served
 
     def _must_be_fresh(self, app_id: str) -> bool:
         """Whether something is decided by what the balancer counts: one drains, or a release is on trial."""
@@ -337,7 +370,7 @@ def _target(
         instance_id=record.id,
         check=check,
         address=seen.address,
-        port_number=_checked_port(check, record, seen),
+        port_number=_checked_port(revision.app, check, record, seen),
         started_at_ms=started,
         engine_health=seen.engine_health,
         is_proven=record.phase >= Phase.READY,
@@ -348,17 +381,17 @@ def _checks_of(
     state: AppState, record: InstanceRecord, seen: ObservedInstance, first: ProbeTarget
 ) -> tuple[ProbeTarget, ...]:
     """Every health check of an instance, the App's first one as it is."""
-    further = state.revisions[record.identity.revision].app.further_checks
-    first = replace(first, of=1 + len(further))
+    app = state.revisions[record.identity.revision].app
+    first = replace(first, of=1 + len(app.further_checks))
     others = (
         replace(
             first,
             check=check,
-            port_number=_checked_port(check, record, seen),
+            port_number=_checked_port(app, check, record, seen),
             engine_health="",
             nth=nth,
         )
-        for nth, check in enumerate(further, start=1)
+        for nth, check in enumerate(app.further_checks, start=1)
     )
     return (first, *others)
 
@@ -367,27 +400,31 @@ def _readiness_target(
     state: AppState, record: InstanceRecord, seen: ObservedInstance, health: ProbeTarget
 ) -> ProbeTarget | None:
     """The same instance, asked whether it is ready; None where its App has no check for that."""
-    check = state.revisions[record.identity.revision].app.readiness
+    app = state.revisions[record.identity.revision].app
+    check = app.readiness
     if check is None:
         return None
     return replace(
         health,
         check=check,
-        port_number=_checked_port(check, record, seen),
+        port_number=_checked_port(app, check, record, seen),
         engine_health="",
         is_readiness=True,
     )
 
 
-def _checked_port(check: HealthCheck, record: InstanceRecord, seen: ObservedInstance) -> int | None:
+def _checked_port(
+    app: App, check: HealthCheck, record: InstanceRecord, seen: ObservedInstance
+) -> int | None:
+    """The port a check asks: the one it names, or the first of TCP; None where there is none to ask."""
     if check.kind in (CheckKind.NONE, CheckKind.COMMAND):
         return None
-    leases = [x for x in record.identity.leases if x.protocol is Protocol.TCP]
-    if check.port_name is not None:
-        leases = [x for x in leases if x.port_name == check.port_name]
-    if not leases:
-        return None
-    return leases[0].container_port if seen.reaches_container else leases[0].host_port
+    held = {lease.port_name for lease in record.identity.leases}
+    for spec in app.ports:
+        is_there = spec.name in held or not spec.leased
+        if spec.protocol is Protocol.TCP and is_there and check.port_name in (None, spec.name):
+            return number_of(record, app, spec, reaches_container=seen.reaches_container)
+    return None
 
 
 def _by_app(seen: tuple[ObservedInstance, ...]) -> dict[str, dict[str, ObservedInstance]]:

@@ -17,6 +17,7 @@ from portway.core.app import (
 from portway.core.health import Health, HealthStatus, is_confirmed
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.known_ports import with_what_is_known
+from portway.core.marathon.environment import own_number
 from portway.core.observed import Observed
 from portway.core.ports import LOOPBACK
 from portway.core.routes import Endpoint, EndpointState, Route, RouteKey
@@ -161,7 +162,7 @@ def _endpoints(
         spec = specs.get(record.identity.revision)
         if spec is None or slot not in (None, record.identity.slot):
             continue
-        endpoint = _endpoint(record, seen, spec)
+        endpoint = _endpoint(record, seen, state.revisions[record.identity.revision].app, spec)
         if endpoint is not None and stands_by:
             endpoint = replace(endpoint, state=EndpointState.DRAINING)
         if endpoint is not None:
@@ -251,10 +252,12 @@ def _spec_behind(key: RouteKey, app: App, state: AppState) -> PortSpec | None:
     return None
 
 
-def _endpoint(record: InstanceRecord, seen: ObservedInstance, spec: PortSpec) -> Endpoint | None:
+def _endpoint(
+    record: InstanceRecord, seen: ObservedInstance, app: App, spec: PortSpec
+) -> Endpoint | None:
     if record.phase not in (Phase.READY, Phase.DRAINING) or record.ready_at_ms is None:
         return None
-    port_number = _number_of(record, spec, reaches_container=seen.reaches_container)
+    port_number = number_of(record, app, spec, reaches_container=seen.reaches_container)
     if port_number is None or not seen.address:
         return None
     return Endpoint(
@@ -265,8 +268,16 @@ def _endpoint(record: InstanceRecord, seen: ObservedInstance, spec: PortSpec) ->
     )
 
 
-def _number_of(record: InstanceRecord, spec: PortSpec, *, reaches_container: bool) -> int | None:
+def number_of(
+    record: InstanceRecord, app: App, spec: PortSpec, *, reaches_container: bool
+) -> int | None:
+    """Under which number a port of an instance answers; None where it cannot be reached.
+
+    One without a host port and a number of its own has the number that the instance was told (Marathon).
+    """
     for lease in record.identity.leases:
         if lease.port_name == spec.name:
             return lease.container_port if reaches_container else lease.host_port
-    return spec.container_port if reaches_container else None
+    if spec.leased and not reaches_container:
+        return None
+    return spec.container_port or own_number(app, record.identity, spec.name) or None
