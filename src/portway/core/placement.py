@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from portway.core.app import App, Constraint, Placement, Resources, SpreadKind
+from portway.core.app import (
+    App,
+    Constraint,
+    ConstraintOperator,
+    Placement,
+    Resources,
+    SpreadKind,
+)
 from portway.core.cluster_query import Mistake, NodeFacts, Query, holds, parse_query
 from portway.core.constraints import field_value, refusal_of
 from portway.core.ecs.labels import origin_of
@@ -264,6 +271,11 @@ def _mark(node: NodeView, kind: SpreadKind, by: str, ground: Ground) -> int:
             return (seed * 2654435761 ^ ground.bits * 40503) % 65521
 
 
+def _group_size(node: NodeView, constraint: Constraint, ground: Ground) -> int:
+    alike = _value(node, constraint)
+    return sum(ground.mine.get(n.name, 0) for n in ground.nodes if _value(n, constraint) == alike)
+
+
 def group_of(app: App) -> str:
     """What placement constraints call the instances of an App."""
     origin = origin_of(app)
@@ -283,14 +295,16 @@ def value_of(node: NodeView, by: str) -> str:
 
 
 def leaves_first(app: App, ground: Ground) -> str | None:
-    """The node that one instance too many leaves: where the strategies, or else plain spreading, would miss it least."""
+    """The node that one instance too many leaves: where groups, strategies, or else plain spreading would miss it least."""
     nodes = [node for node in ground.nodes if ground.mine.get(node.name)]
+    groups = [c for c in app.placement.constraints if c.operator is ConstraintOperator.GROUP_BY]
     strategies = app.placement.strategies or (
         (SpreadKind.SPREAD, "attribute:ecs.availability-zone"),
     )
 
     def worth(node: NodeView) -> tuple[object, ...]:
+        sizes = [_group_size(node, constraint, ground) for constraint in groups]
         marks = [_mark(node, kind, by, ground) for kind, by in strategies]
-        return (*marks, ground.mine.get(node.name, 0), node.name)
+        return (*sizes, *marks, ground.mine.get(node.name, 0), node.name)
 
     return max(nodes, key=worth).name if nodes else None
