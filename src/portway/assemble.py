@@ -91,11 +91,12 @@ async def running(
 async def _work(controller: Controller, operations: PortwayOperations, config: Config) -> None:
     """Everything that goes on by itself, until cancelled."""
     documents = controller.store.documents
-    scaler = Scaler(controller.world, documents, controller.clock, operations.scale)
+    world, clock = controller.world, controller.clock
+    scaler = Scaler(world, documents, clock, operations.scale, controller.engine.usage)
     async with asyncio.TaskGroup() as group:
         group.create_task(controller.run())
         group.create_task(scaler.run())
-        group.create_task(LogShipper(controller, _names(config, controller.world.home_id)).run())
+        group.create_task(LogShipper(controller, _names(config, world.home_id)).run())
 
 
 def _names(config: Config, home_id: str) -> AwsNames:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from math import ceil
+from statistics import mean
 
 WINDOW_MS = 60_000
+SETTLED_MS = 30_000  # what a task uses as it starts says nothing
 COOLDOWN_S = 300
 _IN_BELOW = 0.9  # of the target: a figure just under it is no reason to have fewer
 
 
+class Metric(StrEnum):
+    """What a policy follows, as AWS calls it: requests a minute for each task, or percent of what a task asks for."""
+
+    REQUESTS = "ALBRequestCountPerTarget"
+    CPU = "ECSServiceAverageCPUUtilization"
+    MEMORY = "ECSServiceAverageMemoryUtilization"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """What a policy wants: `target_value` requests a minute for each task."""
+    """What a policy wants: `target_value` of the metric for each task."""
 
     target_value: float
     scale_out_cooldown_s: int = COOLDOWN_S
@@ -36,7 +48,10 @@ class Scalable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What was seen: `total` requests in the last minute. Not `is_whole`: less than a minute was watched."""
+    """What was seen: `total` of the metric, of these tasks together, in the last minute. Not `is_whole`: less than a minute was watched.
+
+    `running`: the tasks that were measured.
+    """
 
     total: float
     is_whole: bool
@@ -96,3 +111,42 @@ class Meter:
     def is_whole(self, now_ms: int) -> bool:
         """Whether a whole minute was watched."""
         return self._before is not None and now_ms - self._since_ms >= WINDOW_MS
+
+
+@dataclass(slots=True)
+class UseMeter:
+    """What instances use of processors and memory, as it was on average in the last minute, or since they began."""
+
+    _seen: dict[str, deque[tuple[int, int, int]]] = field(
+        default_factory=lambda: dict[str, deque[tuple[int, int, int]]]()
+    )  # by instance: when, its processor time in us, its memory in bytes
+    _since_ms: int | None = None
+
+    def read(self, used: Mapping[str, tuple[int, int]], now_ms: int) -> None:
+        """Processor time and memory of every instance that runs now; of the others nothing is kept."""
+        if self._since_ms is None or not used:
+            self._since_ms = now_ms
+        self._seen = {name: self._seen.get(name, deque()) for name in used}
+        for name, (cpu_us, memory_bytes) in used.items():
+            samples = self._seen[name]
+            samples.append((now_ms, cpu_us, memory_bytes))
+            while len(samples) > 2 and samples[1][0] <= now_ms - WINDOW_MS:
+                samples.popleft()
+
+    def processors(self) -> tuple[float, ...]:
+        """How many processors each keeps busy, of those that were watched for long enough."""
+        return tuple(
+            max(0, last[1] - first[1]) / 1000 / (last[0] - first[0])
+            for first, *_, last in self._settled()
+        )
+
+    def memory_bytes(self) -> tuple[float, ...]:
+        """How much memory each has, of those that were watched for long enough."""
+        return tuple(mean(memory for _, _, memory in samples) for samples in self._settled())
+
+    def _settled(self) -> list[deque[tuple[int, int, int]]]:
+        return [s for s in self._seen.values() if s[-1][0] - s[0][0] >= SETTLED_MS]
+
+    def is_whole(self, now_ms: int) -> bool:
+        """Whether a whole minute was watched."""
+        return self._since_ms is not None and now_ms - self._since_ms >= WINDOW_MS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -94,6 +94,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a running instance uses of its machine, its containers together.
+
+    `cpu_us`: processor time since it began, which only grows; `memory_bytes`: now, without what could be given back.
+    """
+
+    cpu_us: int
+    memory_bytes: int
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            cpu_us=self.cpu_us + other.cpu_us, memory_bytes=self.memory_bytes + other.memory_bytes
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChange:
     """A hint that an instance changed; `instance_id` "" = look at everything (stream was cut)."""
 
@@ -176,6 +193,10 @@ class InstanceEngine(Protocol):
 
     async def list(self) -> tuple[ObservedInstance, ...]:
         """Every instance of this portway, running or ended, from the engine's own records, its containers together."""
+        ...
+
+    async def usage(self, instance_ids: Collection[str]) -> Mapping[str, Usage]:
+        """What these instances use; those that do not run, or of which it cannot be told, are left out."""
         ...
 
     def changes(self) -> AsyncIterator[EngineChange]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from portway.controller.autoscaling.scaling import ACTIVITY, POLICY, TARGET, Scaler, app_id_of
+from portway.controller.autoscaling.measuring import app_id_of
+from portway.controller.autoscaling.scaling import ACTIVITY, POLICY, TARGET, Scaler
 from portway.controller.world import World
-from portway.core.app import App
+from portway.core.app import App, Placement, Resources
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 from portway.core.routes import RouteKey, ServedPool, ServedRoute
 from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
 from portway.core.traffic import Traffic
+from portway.engines.base import Usage
 from portway.store.documents import MemoryDocuments
 
 RESOURCE = "service/c/web"
@@ -30,12 +32,21 @@ class Around:
 
     def __init__(self) -> None:
         self.world, self.documents, self.ms = World(), MemoryDocuments(), 1_000_000
+        self.app = App(
+            id="c/web",
+            placement=Placement(reserves=True),
+            resources=Resources(cpu_shares=512, memory_bytes=1000),
+        )
         self.scaled: list[tuple[str, dict[str, int]]] = []
-        self.scaler = Scaler(self.world, self.documents, self, self.scale)
+        self.used: dict[str, Usage] = {}
+        self.scaler = Scaler(self.world, self.documents, self, self.scale, self.usage)
         self.have(2)
 
     def now_ms(self) -> int:
         return self.ms
+
+    async def usage(self, instance_ids: Collection[str]) -> Mapping[str, Usage]:
+        return {i: self.used[i] for i in instance_ids if i in self.used}
 
     async def scale(self, stack: str, counts: Mapping[str, int]) -> None:
         self.scaled.append((stack, dict(counts)))
@@ -44,18 +55,19 @@ class Around:
     def have(self, count: int, **more: Any) -> None:
         self.world.apps["c/web"] = AppState(
             app_id="c/web",
-            target=Revision(id="r", release="r", app=App(id="c/web")),
+            target=Revision(id="r", release="r", app=self.app),
             count=count,
             instances=tuple(record(slot) for slot in range(1, count + 1)),
             **more,
         )
 
-    async def policy(self, **tracking: Any) -> None:
+    async def policy(self, metric: str = "ALBRequestCountPerTarget", **tracking: Any) -> None:
         target = {"resource_id": RESOURCE, "least": 1, "most": 4, "suspended": {}}
         await self.documents.put(TARGET, RESOURCE, target)
         body = {
             "resource_id": RESOURCE,
             "name": "p",
+            "metric": metric,
             "label": "app/lb/1/targetgroup/tg/1",
             "tracking": {"target_value": 100, **tracking},
             "alarms": {"high": "AlarmHigh", "low": "AlarmLow"},
@@ -130,4 +142,49 @@ async def test_a_service_without_policy_or_gone_is_left_alone():
     await around.policy()
     around.world.apps.clear()
     await around.look(10_000)
+    assert around.scaled == []
+
+
+async def busy(around: Around, *, processors: float, memory_bytes: int = 1) -> None:
+    """Half a minute of every task keeping so much busy."""
+    for _ in range(8):
+        for record in around.world.apps["c/web"].instances:
+            used = around.used.get(record.id, Usage(cpu_us=0, memory_bytes=0)).cpu_us
+            more_us = int(processors * 5_000_000)
+            around.used[record.id] = Usage(cpu_us=used + more_us, memory_bytes=memory_bytes)
+        await around.look(0)
+
+
+async def test_processors_are_measured_by_what_a_task_asks_for():
+    around = Around()
+    await around.policy("ECSServiceAverageCPUUtilization", target_value=50.0)
+    await busy(around, processors=0.25)  # of half a processor: just what is wanted
+    assert around.scaled == []
+    await busy(around, processors=0.5)
+    assert around.scaled[-1] in [("c", {"web": 3}), ("c", {"web": 4})]
+    activities = await around.documents.list(ACTIVITY)
+    assert all("AlarmHigh" in activity.body["cause"] for activity in activities)
+
+
+async def test_memory_is_measured_by_what_a_task_asks_for():
+    around = Around()
+    await around.policy("ECSServiceAverageMemoryUtilization", target_value=50.0)
+    await busy(around, processors=0, memory_bytes=750)
+    assert around.scaled == [("c", {"web": 3})]
+
+
+async def test_what_a_task_uses_as_it_starts_says_nothing():
+    around = Around()
+    await around.policy("ECSServiceAverageCPUUtilization", target_value=50.0)
+    for at_us in range(5):
+        around.used = {f"c/web.{n}.1": Usage(cpu_us=at_us * 10**7, memory_bytes=1) for n in (1, 2)}
+        await around.look(0)
+    assert around.scaled == []
+
+
+async def test_while_the_engine_cannot_tell_nothing_is_scaled():
+    around = Around()
+    await around.policy("ECSServiceAverageCPUUtilization", target_value=50.0, scale_in_cooldown_s=0)
+    for _ in range(20):
+        await around.look(0)
     assert around.scaled == []

@@ -8,13 +8,12 @@ from typing import Any
 
 import structlog
 
+from portway.controller.autoscaling.measuring import Meters, UsageOf, app_id_of
 from portway.controller.clock import Clock
 from portway.controller.world import World
-from portway.core.autoscaling import Measured, Meter, Scalable, Tracking, decide
-from portway.core.aws_names import service_app_id
+from portway.core.autoscaling import Scalable, Tracking, decide
 from portway.core.errors import PortwayError
-from portway.core.instance import Phase
-from portway.core.state import AppState, DeploymentStatus
+from portway.core.state import AppState
 from portway.store.base import Document, Documents
 
 TARGET, POLICY, ACTIVITY = "autoscaling.target", "autoscaling.policy", "autoscaling.activity"
@@ -26,26 +25,17 @@ log = structlog.get_logger("portway.autoscaling")
 Scale = Callable[[str, Mapping[str, int]], Awaitable[object]]
 
 
-def app_id_of(resource_id: str) -> str:
-    """The App of service/<cluster>/<service>."""
-    _, cluster, service = resource_id.split("/")
-    return service_app_id(cluster, service)
-
-
-def pool_of(label: str) -> str:
-    """The end of a target group's ARN, out of app/<lb>/<id>/targetgroup/<tg>/<id>."""
-    return label[label.index("targetgroup/") :]
-
-
 class Scaler:
-    """`scale` is the operation of the name."""
+    """`scale` is the operation of the name, `usage` the engine's."""
 
-    def __init__(self, world: World, documents: Documents, clock: Clock, scale: Scale) -> None:
+    def __init__(
+        self, world: World, documents: Documents, clock: Clock, scale: Scale, usage: UsageOf
+    ) -> None:
         self._world = world
         self._documents = documents
         self._clock = clock
         self._scale = scale
-        self._meters: dict[str, Meter] = {}
+        self._meters = Meters(world, usage)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -60,25 +50,12 @@ class Scaler:
         """One look at every scaled service."""
         targets = {document.key: document for document in await self._documents.list(TARGET)}
         policies = await self._documents.list(POLICY) if targets else ()
-        self._read({pool_of(policy.body["label"]) for policy in policies})
+        await self._meters.read([policy.body for policy in policies], self._clock.now_ms())
         for key, target in targets.items():
             own = [policy for policy in policies if policy.body["resource_id"] == key]
             state = self._world.apps.get(app_id_of(key))
             if own and state is not None and state.target is not None:
                 await self._look_at(target, own, state)
-
-    def _read(self, pools: set[str]) -> None:
-        now_ms = self._clock.now_ms()
-        self._meters = {pool: self._meters.get(pool, Meter()) for pool in pools}
-        counted = dict.fromkeys(pools, 0)
-        for routes in (self._world.served or {}).values():
-            for route in routes.values():
-                for pool in route.pools:
-                    name = next((each for each in pools if pool.name.endswith(each)), None)
-                    if name is not None:
-                        counted[name] += pool.traffic.requests
-        for name, counter in counted.items():
-            self._meters[name].read(counter, now_ms)
 
     async def _look_at(self, target: Document, policies: list[Document], state: AppState) -> None:
         """Of several policies the one that wants most decides; all must agree to have fewer."""
@@ -105,15 +82,7 @@ class Scaler:
             scaled_out_to=body.get("scaled_out_to", 0),
             scaled_in_at_ms=body.get("scaled_in_at_ms", 0),
         )
-        meter = self._meters[pool_of(policy.body["label"])]
-        deployment = state.deployment
-        seen = Measured(
-            total=meter.total,
-            is_whole=meter.is_whole(now_ms),
-            running=sum(record.phase is Phase.READY for record in state.live),
-            desired=state.count,
-            is_deploying=deployment is not None and deployment.status is DeploymentStatus.RUNNING,
-        )
+        seen = self._meters.measured(policy.body, state, now_ms)
         return decide(Tracking(**policy.body["tracking"]), scalable, seen, now_ms)
 
     async def _apply(

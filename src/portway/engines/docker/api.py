@@ -104,6 +104,32 @@ class Container(_Wire, frozen=True, kw_only=True):
     config: ContainerConfig
 
 
+class CpuUsage(Struct, frozen=True, kw_only=True):
+    """Processor time since the container began, in nanoseconds."""
+
+    total_usage: int = 0
+
+
+class CpuStats(Struct, frozen=True, kw_only=True):
+    """What a container has had of the processors."""
+
+    cpu_usage: CpuUsage = CpuUsage()
+
+
+class MemoryStats(Struct, frozen=True, kw_only=True):
+    """What a container has of the memory; bytes."""
+
+    usage: int = 0
+    stats: Mapping[str, int] = field(default_factory=dict)
+
+
+class ContainerStats(Struct, frozen=True, kw_only=True):
+    """GET /containers/{id}/stats."""
+
+    cpu_stats: CpuStats = CpuStats()
+    memory_stats: MemoryStats = MemoryStats()
+
+
 class ImageConfig(_Wire, frozen=True, kw_only=True):
     """What an image declares."""
 

@@ -7,7 +7,7 @@ repeated, and another DockerEngine with the same home goes on where this one sto
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
@@ -27,6 +27,7 @@ from portway.engines.base import (
     Node,
     Progress,
     StartRequest,
+    Usage,
 )
 from portway.engines.docker import changes, exec, images
 from portway.engines.docker.api import Container, ContainerSummary
@@ -51,6 +52,7 @@ from portway.engines.docker.observe import (
     notes_in,
     observed,
 )
+from portway.engines.docker.usage import usage_of
 
 NODE = "local"
 # More do not start faster on two cores, and delay every other answer. Docker 20.10 locks up for good
@@ -185,6 +187,17 @@ class DockerEngine:
             for seen in together.values()
         )
 
+    async def usage(self, instance_ids: Collection[str]) -> Mapping[str, Usage]:
+        """Processor time and memory of their containers."""
+        found: dict[str, Usage] = {}
+        with _explained("What the containers use could not be read"):
+            for summary in await self._summaries():
+                instance_id = identity_of(summary).id
+                if instance_id in instance_ids and (one := await self._usage_of(summary)):
+                    before = found.get(instance_id)
+                    found[instance_id] = one if before is None else before.plus(one)
+        return found
+
     def changes(self) -> AsyncIterator[EngineChange]:
         """Hints from the daemon's events; after every (re)connection an EngineChange()."""
         return changes.read_changes(self._client, home_id=self._home_id)
@@ -271,6 +284,12 @@ class DockerEngine:
         )
         summaries = msgspec.json.decode(answer, type=tuple[ContainerSummary, ...])
         return tuple(s for s in summaries if is_instance(s, home_id=self._home_id))
+
+    async def _usage_of(self, summary: ContainerSummary) -> Usage | None:
+        inspected = await self._inspected_once(summary)
+        if summary.state != "running" or inspected is None or not inspected.state.pid:
+            return None
+        return await usage_of(self._client, summary.id, inspected.state.pid)
 
     async def _inspected_once(self, summary: ContainerSummary) -> Container | None:
         # To inspect one that is just being started waits until it has, and the whole listing with it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -26,6 +26,7 @@ from portway.engines.base import (
     Progress,
     StartRequest,
     Stream,
+    Usage,
 )
 from portway.engines.changes import ChangeFeed
 from portway.engines.memory import commands, containers
@@ -207,6 +208,12 @@ class MemoryEngine:
         """What the image's behaviour says."""
         return self.world.image_behaviour(image).container_ports
 
+    async def usage(self, instance_ids: Collection[str]) -> Mapping[str, Usage]:
+        """What `use` said of those that run; where it said nothing, nothing is used."""
+        told = await self._shown("usage", "", lambda: dict(self.world.usage))
+        running = {i for i in instance_ids if (one := self.world.instances.get(i)) and one.running}
+        return {i: told.get(i, Usage(cpu_us=0, memory_bytes=0)) for i in running}
+
     async def remove_stack(self, stack: str) -> None:
         """A stack leaves nothing behind in memory."""
         await self._strike("remove_stack", stack)
@@ -266,6 +273,11 @@ class MemoryEngine:
         )
         self._become(instance, after)
         self._feed.publish(instance_id)
+
+    def use(self, instance_id: str, usage: Usage) -> None:
+        """From now on the instance has used so much."""
+        self._known(instance_id)
+        self.world.usage[instance_id] = usage
 
     def say(self, instance_id: str, text: str, *, stream: Stream = Stream.STDOUT) -> None:
         """The instance prints one line."""
@@ -452,6 +464,7 @@ class MemoryEngine:
         if instance.observed.state is not EngineState.EXITED:
             self.world.end(instance_id, exit_code=KILLED)
         del self.world.instances[instance_id]
+        self.world.usage.pop(instance_id, None)
         self._feed.publish(instance_id)
 
     def _known(self, instance_id: str) -> MemoryInstance:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from portway.core.errors import EngineError
 from portway.core.instance import EngineState, ObservedInstance
 from portway.core.ports import ANY_ADDRESS, Lease
-from portway.engines.base import LogLine, Node, StartRequest, Stream
+from portway.engines.base import LogLine, Node, StartRequest, Stream, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,7 @@ class MemoryWorld:
         self.image_names: dict[str, str] = {}  # immutable id -> the name it was resolved from
         self.ports: dict[PortKey, dict[str, str]] = {}  # -> address -> instance id or STRANGER
         self.faults: dict[str, list[Fault]] = {}
+        self.usage: dict[str, Usage] = {}
 
     def copy(self) -> MemoryWorld:
         """The same world, sharing nothing that changes; followers and faults stay behind."""
@@ -119,6 +120,7 @@ class MemoryWorld:
         other.nodes = dict(self.nodes)
         other.behaviours = dict(self.behaviours)
         other.image_names = dict(self.image_names)
+        other.usage = dict(self.usage)
         other.ports = {key: dict(holders) for key, holders in self.ports.items()}
         for instance_id, instance in self.instances.items():
             twin = copy(instance)

@@ -30,6 +30,7 @@ from portway.engines.base import (
     Progress,
     StartRequest,
     Stream,
+    Usage,
 )
 from portway.engines.changes import ChangeFeed
 from portway.engines.process import kernel
@@ -60,6 +61,7 @@ from portway.engines.process.record import (
 )
 from portway.engines.process.session import SessionCommand, gather, open_check, open_session
 from portway.engines.process.supervisor import Tools, find_tools, spawn_supervisor
+from portway.engines.process.usage import usage_of_all
 
 TRAITS = EngineTraits(
     name="process",
@@ -223,6 +225,10 @@ class ProcessEngine:
     async def list(self) -> tuple[ObservedInstance, ...]:
         """Every instance with a record, looked at anew."""
         return tuple(handle.observed(self._address) for handle in self._adopt())
+
+    async def usage(self, instance_ids: Iterable[str]) -> Mapping[str, Usage]:
+        """Processor time and memory of their processes."""
+        return usage_of_all(filter(None, map(self._find, instance_ids)), self._cgroups)
 
     def changes(self) -> AsyncIterator[EngineChange]:
         """Hints from this call on."""

@@ -96,9 +96,11 @@ async def test_what_is_not_scaled_here_is_refused_with_what_is(face: ServedFace)
     await ask(face, "register_scalable_target", MinCapacity=1, MaxCapacity=4, **SERVICE)
     cpu = {**TRACKING, "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"}}  # fmt: skip
     asked = {"PolicyName": "p", "TargetTrackingScalingPolicyConfiguration": cpu, **SERVICE}
-    assert (
-        "ALBRequestCountPerTarget only" in (await refused(face, "put_scaling_policy", **asked))[1]
-    )
+    await ask(face, "put_scaling_policy", **asked)
+    cpu["PredefinedMetricSpecification"]["ResourceLabel"] = "app/web/1/targetgroup/tg/2"
+    assert "ResourceLabel is for ALB" in (await refused(face, "put_scaling_policy", **asked))[1]
+    cpu["PredefinedMetricSpecification"] = {"PredefinedMetricType": "LambdaProvisionedConcurrencyUtilization"}  # fmt: skip
+    assert "portway measures ALB" in (await refused(face, "put_scaling_policy", **asked))[1]
     steps = {"AdjustmentType": "ChangeInCapacity", "StepAdjustments": []}
     asked = {"PolicyName": "p", "PolicyType": "StepScaling", "StepScalingPolicyConfiguration": steps, **SERVICE}  # fmt: skip
     assert "use TargetTrackingScaling" in (await refused(face, "put_scaling_policy", **asked))[1]

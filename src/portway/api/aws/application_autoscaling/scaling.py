@@ -12,13 +12,13 @@ from portway.api.aws.face import Face
 from portway.api.aws.objects import Body
 from portway.api.aws.operation import Request, operation
 from portway.api.aws.paging import page
-from portway.controller.autoscaling.scaling import ACTIVITY, POLICY, TARGET, app_id_of
-from portway.core.autoscaling import COOLDOWN_S
+from portway.controller.autoscaling.measuring import app_id_of
+from portway.controller.autoscaling.scaling import ACTIVITY, POLICY, TARGET
+from portway.core.autoscaling import COOLDOWN_S, Metric
 from portway.store.base import Document
 
 _SERVICE = "application-autoscaling"
 _DIMENSION = "ecs:service:DesiredCount"
-_METRIC = "ALBRequestCountPerTarget"
 _RESOURCE = re.compile(r"service/[A-Za-z0-9_-]{1,255}/[A-Za-z0-9_-]{1,255}")
 _LABEL = re.compile(r"app/[^/]+/[^/]+/targetgroup/[^/]+/[^/]+")
 _POLICIES_MAX = 50
@@ -105,14 +105,14 @@ async def deregister_scalable_target(face: Face, request: Request) -> dict[str, 
     },
 )
 async def put_scaling_policy(face: Face, request: Request) -> dict[str, Any]:
-    """Have a service follow the requests for each of its tasks."""
+    """Have a service follow the requests for each of its tasks, or the processors or memory that they use."""
     resource_id, name = _resource(request), request["PolicyName"]
     if await face.documents.get(TARGET, resource_id) is None:
         raise _missing("scalable target", resource_id)
     if request.get("PolicyType", "TargetTrackingScaling") != "TargetTrackingScaling":
         raise _refuse("portway does target tracking: PolicyType TargetTrackingScaling.")
     given = request.get("TargetTrackingScalingPolicyConfiguration") or {}
-    label = _checked_label(given)
+    metric, label = _checked_metric(given)
     key = f"{resource_id}#{name}"
     stored = await face.documents.get(POLICY, key)
     if stored is None and len(await face.documents.list(POLICY, f"{resource_id}#")) >= _POLICIES_MAX:  # fmt: skip
@@ -124,6 +124,7 @@ async def put_scaling_policy(face: Face, request: Request) -> dict[str, Any]:
         "resource_id": resource_id,
         "name": name,
         "id": policy_id,
+        "metric": metric.value,
         "label": label,
         "given": dict(given),
         "tracking": {
@@ -138,21 +139,26 @@ async def put_scaling_policy(face: Face, request: Request) -> dict[str, Any]:
     return {"PolicyARN": _policy_arn(face, body), "Alarms": _alarms(face, body)}
 
 
-def _checked_label(given: Mapping[str, Any]) -> str:
+def _checked_metric(given: Mapping[str, Any]) -> tuple[Metric, str]:
+    """What is followed; of requests, with the label of their target group."""
     if not given:
         raise _refuse("TargetTrackingScalingPolicyConfiguration must be given.")
     if given["TargetValue"] <= 0:
         raise _refuse("TargetValue must be greater than 0.")
-    metric = given.get("PredefinedMetricSpecification") or {}
-    if metric.get("PredefinedMetricType") != _METRIC:
-        told = f"portway measures {_METRIC} only: give it as PredefinedMetricSpecification, with the ResourceLabel of the target group."
-        raise _refuse(told)
-    label = metric.get("ResourceLabel") or ""
-    if not _LABEL.fullmatch(label):
-        raise _refuse("ResourceLabel must be of the form app/<load-balancer-name>/<load-balancer-id>/targetgroup/<target-group-name>/<target-group-id>.")  # fmt: skip
     if min(given.get("ScaleOutCooldown", 0), given.get("ScaleInCooldown", 0)) < 0:
         raise _refuse("A cooldown must not be negative.")
-    return label
+    said = given.get("PredefinedMetricSpecification") or {}
+    if said.get("PredefinedMetricType") not in list(Metric):
+        told = f"portway measures {', '.join(Metric)}: give one of them as PredefinedMetricSpecification."
+        raise _refuse(told)
+    metric = Metric(said["PredefinedMetricType"])
+    label = said.get("ResourceLabel") or ""
+    if metric is not Metric.REQUESTS:
+        if label:
+            raise _refuse(f"ResourceLabel is for {Metric.REQUESTS} alone, not for {metric}.")
+    elif not _LABEL.fullmatch(label):
+        raise _refuse("ResourceLabel must be of the form app/<load-balancer-name>/<load-balancer-id>/targetgroup/<target-group-name>/<target-group-id>.")  # fmt: skip
+    return metric, label
 
 
 @operation(_SERVICE, "DescribeScalingPolicies")
