@@ -71,3 +71,48 @@ def test_a_redirect_never_leaves_https_and_streams_are_only_forwarded():
         read_action(redirect(Protocol="HTTP"), "HTTPS")
     with pytest.raises(AwsError, match="not valid with listener protocol 'TCP'"):
         read_action(redirect(Protocol="HTTPS"), "TCP")
+
+
+def fixed(**config: str) -> list[dict[str, Any]]:
+    return [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200", **config}}]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        redirect(Host="a\nb"),
+        redirect(Host="a b"),
+        redirect(Path="/a\r\nSet-Cookie: x"),
+        redirect(Query="é"),
+        redirect(Host=""),
+        redirect(Host="a" * 129),
+        redirect(Path="/#{paths}"),
+        redirect(Query="#{Host}"),
+        fixed(StatusCode="302"),
+        fixed(StatusCode="2000"),
+        fixed(StatusCode="abc"),
+        fixed(MessageBody="x" * 1025),
+        fixed(MessageBody="\0"),
+    ],
+    ids=ascii,
+)
+def test_characters_and_lengths_that_alb_refuses_are_a_validation_error(
+    given: list[dict[str, Any]],
+):
+    with pytest.raises(AwsError) as caught:
+        read_action(given, "HTTP")
+    assert caught.value.code == "ValidationError"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        redirect(Path="/new/#{path}", Query="from=#{host}&#{query}"),
+        redirect(Host="#{host}.example.com", Query=""),
+        fixed(MessageBody="x" * 1024),
+        fixed(MessageBody="two\nlines, é"),
+    ],
+    ids=ascii,
+)
+def test_what_alb_takes_is_taken(given: list[dict[str, Any]]):
+    assert read_action(given, "HTTP")

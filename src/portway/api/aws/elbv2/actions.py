@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ CONTENT_TYPES = (
     "application/json",
 )
 _STICKY_MAX_S = 604800
+_PART_LENGTH_MAX = 128
+_BODY_LENGTH_MAX = 1024
+_PLACEHOLDERS = {"protocol", "host", "port", "path", "query"}
+_STATUS = re.compile(r"[245][0-9][0-9]")
 
 
 def read_action(given: Sequence[Mapping[str, Any]], protocol: str) -> Action:
@@ -83,6 +88,12 @@ def _redirect(config: Mapping[str, Any], protocol: str) -> Redirect:
         path=config.get("Path", "/#{path}"),
         query=config.get("Query", "#{query}"),
     )
+    for member, text in (
+        ("host", redirect.host),
+        ("path", redirect.path),
+        ("query", redirect.query),
+    ):
+        _check_part(member, text)
     if not redirect.path.startswith("/"):
         raise invalid("The path of a redirect must begin with '/'")
     number = redirect.port_text
@@ -96,17 +107,31 @@ def _redirect(config: Mapping[str, Any], protocol: str) -> Redirect:
     return redirect
 
 
+def _check_part(member: str, text: str) -> None:
+    """ValidationError unless it can be a part of a URL, with placeholders that there are."""
+    if len(text) > _PART_LENGTH_MAX or (member != "query" and not text):
+        raise invalid(f"The {member} of a redirect must have 1 to {_PART_LENGTH_MAX} characters")
+    if not all("!" <= character <= "~" for character in text):
+        raise invalid(f"The {member} of a redirect contains characters that are not allowed")
+    for name in re.findall(r"#\{([^}]*)\}?", text):
+        if name not in _PLACEHOLDERS:
+            raise invalid(f"The {member} of a redirect has '#{{{name}}}', which must be one of [{', '.join(sorted(_PLACEHOLDERS))}]")  # fmt: skip
+
+
 def _respond(config: Mapping[str, Any]) -> Respond:
     if not config:
         raise invalid("A fixed-response action must have a FixedResponseConfig")
     content_type = config.get("ContentType") or "text/plain"
     if content_type not in CONTENT_TYPES:
         raise invalid(f"The content type must be one of [{', '.join(CONTENT_TYPES)}]")
-    return Respond(
-        status=int(config["StatusCode"]),
-        content_type=content_type,
-        body=config.get("MessageBody") or "",
-    )
+    status, body = config["StatusCode"], config.get("MessageBody") or ""
+    if not _STATUS.fullmatch(status):
+        raise invalid(f"The status code '{status}' of a fixed response must be 2XX, 4XX or 5XX")
+    if len(body) > _BODY_LENGTH_MAX:
+        raise invalid(f"The message body of a fixed response must have at most '{_BODY_LENGTH_MAX}' characters")  # fmt: skip
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in body):
+        raise invalid("The message body of a fixed response contains characters that are not allowed")  # fmt: skip
+    return Respond(status=int(status), content_type=content_type, body=body)
 
 
 def shown_action(action: Action) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from portway.api.aws.elbv2.common import invalid, refused
-from portway.core.rules import Condition, Part
+from portway.core.rules import Condition, Part, wildcards
 
 VALUES_MAX = 5
 WILDCARDS_MAX = 5
@@ -25,7 +25,15 @@ CONFIGS = {
 }
 _HAS_REGEX = (Part.HOST, Part.PATH, Part.HEADER)
 _METHOD = re.compile(r"[A-Z_-]{1,40}")
-_HOST = re.compile(r"[A-Za-z0-9.*?-]+")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'+.^_`|~-]{1,40}")
+# What a value may be made of (ALB guide, "Rule condition types"), and how it is told.
+_ALLOWED = {
+    Part.HOST: (re.compile(r"[A-Za-z0-9.*?-]+"), "letters, digits and . - * ?"),
+    Part.PATH: (re.compile(r"[A-Za-z0-9_.$/~\"'@:+&*?-]+"), "letters, digits and _ - . $ / ~ \" ' @ : + & * ?"),
+    Part.QUERY: (re.compile(r"[A-Za-z0-9_.$/~\"'@:+&()!,;=%*?\\-]+"), "letters, digits and _ - . $ / ~ \" ' @ : + & ( ) ! , ; = % * ?"),
+    Part.HEADER: (re.compile(r"[ -~]+"), "printable ASCII characters"),
+}  # fmt: skip
+_ASCII = re.compile(r"[ -~]+")
 
 
 def read_conditions(given: Sequence[Mapping[str, Any]]) -> tuple[Condition, ...]:
@@ -40,12 +48,18 @@ def read_conditions(given: Sequence[Mapping[str, Any]]) -> tuple[Condition, ...]
     texts = [text for c in found for text in (*c.values, *(f"{k}={v}" for k, v in c.pairs))]
     if len(texts) > VALUES_MAX:
         raise invalid(f"Rule cannot contain more than '{VALUES_MAX}' condition values")
-    wild = sum(
-        text.count("*") + text.count("?") for c in found if not c.is_regex for text in c.values
-    )
+    wild = sum(_wildcards(condition) for condition in found)
     if wild > WILDCARDS_MAX:
         raise invalid(f"Rule cannot contain more than '{WILDCARDS_MAX}' wildcards")
     return found
+
+
+def _wildcards(condition: Condition) -> int:
+    """How many there are in all its values; after a backslash a star is a star."""
+    if condition.is_regex:
+        return 0
+    texts = (*condition.values, *(text for pair in condition.pairs for text in pair))
+    return sum(piece in ("*", "?") for text in texts for piece in wildcards(text))
 
 
 def _read(given: Mapping[str, Any]) -> Condition:
@@ -65,10 +79,16 @@ def _read(given: Mapping[str, Any]) -> Condition:
         pairs = tuple((pair.get("Key") or "", pair.get("Value") or "") for pair in values)
         if any(not value for _, value in pairs):
             raise invalid("A query-string condition must have a Value")
+        for text in (text for pair in pairs for text in pair if text):
+            _check(part, text, is_regex=False)
         return Condition(part=part, pairs=pairs)
     name = config.get("HttpHeaderName") or ""
     if part is Part.HEADER and not name:
         raise invalid("An http-header condition must have an HttpHeaderName")
+    if part is Part.HEADER and not _HEADER.fullmatch(name):
+        raise invalid(
+            f"The header name {name!r} must be 1 to 40 characters of a header's name, without wildcards"
+        )
     for value in (*values, *regex):
         _check(part, value, is_regex=bool(regex))
     return Condition(part=part, values=tuple(regex or values), name=name, is_regex=bool(regex))
@@ -82,20 +102,26 @@ def _check(part: Part, value: str, *, is_regex: bool) -> None:
         problem = _regex_problem(part, value)
     elif part is Part.METHOD and not _METHOD.fullmatch(value):
         problem = "must be a method in capitals"
-    elif part is Part.HOST and not _HOST.fullmatch(value):
-        problem = "must be a host name, with * and ? at most"
+    elif part in _ALLOWED and not _ALLOWED[part][0].fullmatch(value):
+        problem = f"can only contain {_ALLOWED[part][1]}"
     elif part is Part.SOURCE:
         try:
             ip_network(value, strict=False)
         except ValueError:
             problem = "must be in CIDR notation"
+        if "%" in value:
+            problem = "must be in CIDR notation, without a zone"
     if problem:
-        raise invalid(f"The value '{value}' of a '{part.value}' condition {problem}")
+        raise invalid(f"The value {value!r} of a '{part.value}' condition {problem}")
 
 
 def _regex_problem(part: Part, value: str) -> str:
     if part not in _HAS_REGEX:
         return "cannot be a regular expression"
+    if not _ASCII.fullmatch(value):
+        return "can only contain printable ASCII characters"
+    if "\\Q" in value:
+        return "cannot contain \\Q: write each character with a backslash instead"
     try:
         re.compile(value)
     except re.error as error:
