@@ -58,6 +58,8 @@ async def test_every_route_under_another_host_name_is_421(served: Served) -> Non
         "evil.test",
         "127.0.0.1.evil.test",
         "localhost@evil.test",
+        "localhost.evil.test",
+        "evil-localhost",
         "evil.test:8080",
         "10.0.0.1",
     ):
@@ -150,7 +152,7 @@ async def test_a_foreign_page_cannot_even_load_an_answer_as_an_image(served: Ser
 
 async def test_the_names_of_this_machine_are_answered(served: Served) -> None:
     port = served.service_port
-    for host in (f"localhost:{port}", "LOCALHOST", "[::1]:8080", "127.0.0.1"):
+    for host in (f"localhost:{port}", "LOCALHOST", "[::1]:8080", "127.0.0.1", "ecs.localhost:1"):
         async with served.remote.get("/v1/stacks", headers={"Host": host}) as response:
             assert response.status == 200, host
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from portway.controller.world import (
@@ -12,7 +14,16 @@ from portway.controller.world import (
     short_id,
     unmet_dependency,
 )
-from portway.core.app import App, Condition, Dependency, Exposure, Link, Network, PortSpec
+from portway.core.app import (
+    App,
+    Condition,
+    Dependency,
+    Exposure,
+    Link,
+    Network,
+    PortSpec,
+    TargetBinding,
+)
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 from portway.core.stack import Certificate, Stack
 from portway.core.state import AppState, Revision
@@ -49,6 +60,22 @@ def test_apps_are_found_by_their_stack_and_never_by_a_prefix() -> None:
     made.remember(Batch(deleted_apps=("shop/api", "shop/web")))
     assert made.of_stack("shop") == ()
     assert set(made.names) == {"shop2", "a/shop"}
+
+
+def test_who_is_bound_to_a_target_group_is_known_until_no_revision_of_it_is() -> None:
+    one = (TargetBinding(group="one", container="web", container_port=80),)
+    made = world(state("shop/web", targets=one), state("shop/api"))
+    assert made.members == {"one": {"shop/web"}}
+    two = (TargetBinding(group="two", container="web", container_port=80),)
+    both = replace(
+        state("shop/web", targets=two), revisions={"R0": revision("shop/web", targets=one)}
+    )
+    made.remember(Batch(apps=(both,)))
+    assert made.members == {"one": {"shop/web"}, "two": {"shop/web"}}
+    made.remember(Batch(apps=(replace(both, revisions={}),)))
+    assert made.members == {"two": {"shop/web"}}
+    made.remember(Batch(deleted_apps=("shop/web",)))
+    assert made.members == {}
 
 
 def test_what_is_saved_is_known_with_its_next_version() -> None:

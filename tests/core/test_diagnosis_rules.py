@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portway.core.app import ListenerSpec
+from portway.core.balancing.targets import CHECKING, HEALTHY, unhealthy
 from portway.core.diagnosis_rules import balancer_name, diagnose_rules
-from portway.core.facts import Diagnosis, Verdict
+from portway.core.facts import Diagnosis, PoolFacts, Verdict
 from portway.core.routes import Endpoint, EndpointState, Pool, Route, RouteKey
 from portway.core.rules import Action, Condition, Forward, Part, Redirect, Respond, Rule
 
@@ -46,9 +47,16 @@ def test_the_rule_is_named_with_what_it_does() -> None:
 
 
 def test_without_a_rule_that_fits_it_is_the_default_action() -> None:
-    assert met("/x").sentence == "its default action answers it with 404 by itself"
-    said = met("/x", default=Redirect(status=301)).sentence
-    assert said == "its default action redirects it with 301"
+    found = met("/x")
+    assert found.verdict is Verdict.BROKEN
+    assert found.sentence.startswith(
+        "no rule of shop matches GET shop.test/x (10: host *.test, query v=2), "
+        "so its default action answers it with 404 by itself"
+    )
+    assert "aws elbv2 create-rule" in found.fix
+    said = met("/x", default=Redirect(status=301))
+    assert said.verdict is Verdict.OK
+    assert said.sentence.endswith("so its default action redirects it with 301")
     assert met("/x", default=Forward(pools=((BLUE, 1),))).sentence.endswith("forwards it to blue")
 
 
@@ -59,7 +67,23 @@ def test_a_pool_where_nobody_takes_requests_is_what_is_wrong() -> None:
         found = met("/?v=2", route=route)
         assert found.verdict is Verdict.BROKEN
         assert f"no target of green takes requests: {why}" in found.sentence
-        assert "describe-target-health" in found.fix
+
+
+def test_of_targets_that_are_not_healthy_the_reason_is_said() -> None:
+    empty = replace(ROUTE, pools=(ROUTE.pools[0], Pool(name=GREEN)))
+    ill = unhealthy("Health checks failed with these codes: [500]")
+    green = PoolFacts(check="it is asked HTTP /", targets=(("i-1:32768", HEALTHY), ("i-1:2", ill)))
+    for facts, why, fix in (
+        (green, "i-1:2 is unhealthy: Health checks failed with these codes: [500]", "it is asked"),
+        (PoolFacts(targets=(("i-1:2", CHECKING),)), "i-1:2 is initial (Initial health", "wait"),
+    ):
+        found = diagnose_rules("it", empty, host="a.test", path="/?v=2", pools={GREEN: facts})
+        assert why in found.sentence
+        assert fix in found.fix
+    barred = PoolFacts(targets=(("i-1:2", ill),), barred="sg-1 does not admit sg-2; add a rule")
+    found = diagnose_rules("it", empty, host="a.test", path="/?v=2", pools={GREEN: barred})
+    assert found.sentence.startswith("sg-1 does not admit sg-2, so the targets of green time out")
+    assert found.fix == "add a rule (by `aws ec2`)"
 
 
 def test_weights_of_0_alone_are_said_to_lead_nowhere() -> None:

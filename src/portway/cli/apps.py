@@ -20,6 +20,7 @@ from portway.controller.views import AppView, MapRoute, StackView
 from portway.core.errors import RequestError
 
 _SHOWN_MAX = 6
+_PER_APP = "(one each)"  # of a stack whose Apps change one at a time
 
 
 @click.group("apps", invoke_without_command=True)
@@ -86,7 +87,7 @@ def stack_lines(stacks: Sequence[StackView]) -> list[str]:
         (
             view.name,
             coloured(view.status),
-            view.release or "-",
+            view.release or (_PER_APP if view.loose else "-"),
             _some([_healthy(app) for app in _ailing_first(view.apps)], ", "),
             _some(view.urls, "  "),
         )
@@ -114,9 +115,9 @@ def info_lines(view: StackView, routes: Sequence[MapRoute], *, now_ms: int) -> l
         [
             ("Name", view.name),
             ("Status", coloured(view.status)),
-            ("Release", view.release or "(none)"),
+            ("Release", view.release or (_PER_APP if view.loose else "(none)")),
             ("Created", ago(view.created_at_ms, now_ms=now_ms)),
-            ("Apps", "\n".join(_app_line(app, now_ms) for app in view.apps) or "(none)"),
+            ("Apps", "\n".join(_app_line(app, now_ms, view) for app in view.apps) or "(none)"),
         ]
     )
     shown = map_lines(routes, columns=terminal_columns())
@@ -127,8 +128,10 @@ def _healthy(app: AppView) -> str:
     return f"{app.name} {app.healthy}/{app.count}"
 
 
-def _app_line(app: AppView, now_ms: int) -> str:
+def _app_line(app: AppView, now_ms: int, view: StackView) -> str:
     text = f"{_healthy(app)} healthy, {coloured(app.status)}"
+    if view.loose and app.release:
+        text = f"{text}, release {app.release}"
     step = step_text(app.deployment, now_ms=now_ms) if app.deployment else ""
     if step and app.deployment and app.deployment.status == "running":
         text = f"{text}, {step}"

@@ -23,7 +23,7 @@ from portway.core.errors import PortwayError, RequestError
 
 @click.group("aws")
 def command() -> None:
-    """Point the AWS CLI, boto3 and Terraform at this portway."""
+    """Point the AWS CLI, boto3 and the other SDKs at this portway."""
 
 
 @command.command("credentials")
@@ -125,12 +125,12 @@ def _say_all(*, as_json: bool) -> None:
 
 
 def _as_it_runs(config: Config) -> Config:
-    """Where the server of the home really listens, when one runs; it may have been started with other flags."""
+    """Where the server of the home really listens and which region it is, when one runs; its flags may be others."""
     try:
         view = Client(config.socket_path, timeout_s=5.0).view(ServerView, "GET", "/server")
     except PortwayError:
         return config
-    return replace(config, listen=view.listen)
+    return replace(config, listen=view.listen, aws_region=view.aws_region or config.aws_region)
 
 
 def _variables(config: Config, key: AccessKey) -> dict[str, str]:

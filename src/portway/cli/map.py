@@ -26,6 +26,7 @@ from portway.controller.views import MapRoute
 def command(stack: str | None, everything: bool, at_text: str | None, as_json: bool) -> None:
     """Show every listener and the instances behind it, now or at a time of the past.
 
+    Of load balancers, each rule with its target group and how each target stands (now, not in the past).
     Without -a and outside a manifest's directory, of every stack.
     """
     name = "" if everything else named_stack(stack)
@@ -46,10 +47,14 @@ def command(stack: str | None, everything: bool, at_text: str | None, as_json: b
     if name:
         session.say(map_lines(routes, columns=terminal_columns()))
         return
-    for stack_name in dict.fromkeys(route.stack for route in routes):
+    own = [route for route in routes if not route.load_balancer]
+    for stack_name in dict.fromkeys(route.stack for route in own):
         session.say(stack_name)
-        mine = [route for route in routes if route.stack == stack_name]
+        mine = [route for route in own if route.stack == stack_name]
         session.say(map_lines(mine, columns=terminal_columns()))
+    if balanced := [route for route in routes if route.load_balancer]:
+        session.say("load balancers")
+        session.say(map_lines(balanced, columns=terminal_columns()))
 
 
 def terminal_columns() -> int | None:

@@ -103,6 +103,7 @@ class PortwayOperations(
             host_ports_leased=len(self.controller.leases.host_pool),
             started_at_ms=self._started_at_ms,
             problems=tuple(f"{part}: {what}" for part, what in sorted(world.problems.items())),
+            aws_region=config.aws_region,
         )
 
     async def _end_app(self, app_id: str) -> None:

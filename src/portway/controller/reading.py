@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
+from dataclasses import replace
 
 from portway.config import Config
+from portway.controller.balancing.judged import judged
+from portway.controller.balancing.shown import balanced_urls, map_of_balancers
 from portway.controller.lookup import find_stack, releases_running
 from portway.controller.loop import Controller
 from portway.controller.overview import Overview, overview_of
@@ -16,10 +19,12 @@ from portway.controller.present import (
 )
 from portway.controller.telemetry.scraping import scrape
 from portway.controller.views import InstanceView, MapRoute, ReleaseView, StackView
+from portway.controller.world import World
 from portway.core.errors import RequestError
 from portway.core.events import Event
 from portway.core.placement import NodeView
 from portway.core.stack import Release
+from portway.core.state import AppState
 from portway.core.suggest import did_you_mean
 
 
@@ -39,13 +44,23 @@ class Reads:
         )
 
     async def stacks(self) -> tuple[StackView, ...]:
-        world = self.controller.world
+        world = self._judged(self.controller.world.apps.values())
         now_ms = self.controller.clock.now_ms()
-        return tuple(present_stack(world, name, now_ms=now_ms) for name in sorted(world.stacks))
+        balanced = balanced_urls(world, self.controller.balancing)
+        return tuple(
+            _with_urls(present_stack(world, name, now_ms=now_ms), balanced.get(name, ()))
+            for name in sorted(world.stacks)
+        )
 
     async def stack(self, name: str) -> StackView:
-        world, now_ms = self.controller.world, self.controller.clock.now_ms()
-        return present_stack(world, find_stack(world, name).name, now_ms=now_ms)
+        find_stack(self.controller.world, name)
+        world = self._judged(self.controller.world.of_stack(name))
+        balanced = balanced_urls(world, self.controller.balancing)
+        view = present_stack(world, name, now_ms=self.controller.clock.now_ms())
+        return _with_urls(view, balanced.get(name, ()))
+
+    def _judged(self, states: Iterable[AppState]) -> World:
+        return judged(self.controller.world, self.controller.balancing, states)
 
     async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]:
         running = releases_running(self.controller.world, stack)
@@ -78,6 +93,7 @@ class Reads:
         world = self.controller.world
         if stack:
             find_stack(world, stack)
+        world = self._judged(world.of_stack(stack) if stack else world.apps.values())
         views = [
             present_instance(world, record, state)
             for app_id in sorted(world.apps)
@@ -95,7 +111,9 @@ class Reads:
     async def map(self, stack: str = "") -> tuple[MapRoute, ...]:
         if stack:
             find_stack(self.controller.world, stack)
-        return present_map(self.controller.world, stack, self.config.public_address)
+        world, balancing = self.controller.world, self.controller.balancing
+        routes = present_map(world, stack, self.config.public_address)
+        return (*routes, *map_of_balancers(world, balancing, stack))
 
     async def events(
         self, *, after: int = 0, stack: str = "", follow: bool = False, limit: int = 1000
@@ -120,3 +138,8 @@ class Reads:
                     if event.sequence > after and (not stack or event.stack == stack):
                         after = event.sequence
                         yield event
+
+
+def _with_urls(view: StackView, urls: Iterable[str]) -> StackView:
+    """The stack, reached through these load balancers too."""
+    return replace(view, urls=(*view.urls, *urls))

@@ -184,7 +184,10 @@ class AppView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackView:
-    """One stack. `urls` are its public listeners as a person would type them."""
+    """One stack. `urls` are its public listeners as a person would type them.
+
+    `loose`: its Apps change one at a time, so each has a release and the whole has none.
+    """
 
     name: str
     status: str  # new, deploying, paused, running, degraded, failed
@@ -192,6 +195,7 @@ class StackView:
     created_at_ms: int
     apps: tuple[AppView, ...]
     urls: tuple[str, ...]
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,13 +209,19 @@ class MapEndpoint:
     container_port: int
     target_address: str  # where the balancer really connects
     target_port: int
-    state: str  # ready, draining, starting, unhealthy, not ready, not routed
+    state: str  # ready, draining, starting, unhealthy, not ready, not routed; of a target as its group says
     connections: int = 0
+    target: str = ""  # of a target group: its id, a machine or an address
+    reason: str = ""  # why a target is not healthy, in its group's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRoute:
-    """One listener and what is behind it. `url` is how a person reaches it from this machine."""
+    """One listener and what is behind it. `url` is how a person reaches it from this machine.
+
+    Of a load balancer, each rule of a listener with each target group it leads to: `rule` is its priority or "default",
+    `when` its conditions, `weight` where it divides between several groups. `app` is the only one behind the group.
+    """
 
     stack: str
     app: str
@@ -224,6 +234,12 @@ class MapRoute:
     tls: bool
     endpoints: tuple[MapEndpoint, ...]
     note: str = ""
+    load_balancer: str = ""
+    dns_name: str = ""
+    rule: str = ""
+    when: str = ""
+    target_group: str = ""
+    weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,3 +343,4 @@ class ServerView:
     host_ports_leased: int
     started_at_ms: int
     problems: tuple[str, ...] = ()
+    aws_region: str = ""

@@ -15,6 +15,7 @@ from portway.core.lifecycle import has_completed
 from portway.core.observed import StartFailure
 from portway.core.placement import NOTHING, ONE, NodeUse, NodeView, demand_of
 from portway.core.plan import Blocked
+from portway.core.pooled import bound_groups
 from portway.core.ports import LOOPBACK, Holder
 from portway.core.routes import Route, RouteKey, ServedRoute
 from portway.core.routing import is_routed, route_keys
@@ -52,6 +53,9 @@ class World:
     )  # the same, for programs
     problems: dict[str, str] = field(default_factory=dict)  # what ails portway itself, by part
     names: dict[str, set[str]] = field(default_factory=dict)  # the ids in `apps` by stack
+    members: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # the ids in `apps` by target group that they are bound to
     load: dict[str, int] = field(default_factory=dict)  # live instances by node
     used: dict[str, NodeUse] = field(default_factory=dict)  # what they set aside, by node
     bound: dict[str, dict[int, tuple[str, ...]]] = field(
@@ -93,8 +97,21 @@ class World:
     def _put(self, state: AppState) -> None:
         self._count(self.apps.get(state.app_id), -1)
         self._count(state, 1)
+        self._bind(state.app_id, state)
         self.apps[state.app_id] = state
         self.names.setdefault(state.app_id.rpartition("/")[0], set()).add(state.app_id)
+
+    def _bind(self, app_id: str, after: AppState | None) -> None:
+        """Keep `members` true of an App that changes."""
+        before = self.apps.get(app_id)
+        old = bound_groups(before) if before else frozenset[str]()
+        new = bound_groups(after) if after else frozenset[str]()
+        for group in new - old:
+            self.members.setdefault(group, set()).add(app_id)
+        for group in old - new:
+            self.members[group].discard(app_id)
+            if not self.members[group]:
+                del self.members[group]
 
     def _count(self, state: AppState | None, by: int) -> None:
         for record in state.live if state else ():
@@ -122,6 +139,7 @@ class World:
             del self.forgotten[instance_id]
 
     def _forget_app(self, app_id: str) -> None:
+        self._bind(app_id, None)
         state = self.apps.pop(app_id, None)
         self._count(state, -1)
         stack = app_id.rpartition("/")[0]

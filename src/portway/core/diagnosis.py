@@ -7,8 +7,15 @@ from dataclasses import replace
 
 from portway.core.app import CheckKind, Exposure
 from portway.core.containers import waiting_for
+from portway.core.diagnosis_groups import (
+    answer_hops,
+    answer_words,
+    answered_through,
+    is_unhealthy,
+    target_hops,
+    way_hops,
+)
 from portway.core.facts import (
-    Answer,
     AppFacts,
     Diagnosis,
     Hop,
@@ -43,7 +50,7 @@ def conclude(subject: str, hops: Sequence[Hop], *, fine: str) -> Diagnosis:
     )
 
 
-_TELLING = ("server", "health")  # of the hops that are held up, those that say by what
+_TELLING = ("server", "target", "health")  # of the hops that are held up, those that say by what
 
 
 def diagnose_app(facts: AppFacts) -> Diagnosis:
@@ -55,16 +62,12 @@ def diagnose_app(facts: AppFacts) -> Diagnosis:
 def _fine(facts: AppFacts) -> str:
     for listener in facts.listeners:
         if listener.answer is not None and listener.url:
-            return f"{facts.name} answers: {_answer_words(listener.answer)} through {listener.url}"
+            return f"{facts.name} answers: {answer_words(listener.answer)} through {listener.url}"
+    if through := answered_through(facts.groups):
+        return f"{facts.name} answers: {through}"
     shown = _chosen(facts)
     health = f": {shown.health.detail}" if shown and shown.health.detail else ""
     return f"{facts.instance.rpartition('/')[2] or facts.name} is well{health}"
-
-
-def _answer_words(answer: Answer) -> str:
-    if answer.status is not None:
-        return f"HTTP {answer.status} in {answer.took_ms} ms"
-    return f"it accepts connections within {answer.took_ms} ms"
 
 
 def _portway(facts: AppFacts) -> Iterable[Hop]:
@@ -228,7 +231,9 @@ def _instance(facts: AppFacts) -> Iterable[Hop]:
             # What has not opened a port yet, and still has time to, is not broken.
             early = _is_early(facts, shown) and inner.verdict is Verdict.BROKEN
             yield replace(inner, verdict=Verdict.HELD) if early else inner
-    yield from _health(facts, shown)
+    yield from target_hops(facts.groups, shown.record.id)
+    if not is_unhealthy(facts.groups, shown.record.id):
+        yield from _health(facts, shown)
 
 
 def _is_early(facts: AppFacts, shown: InstanceFacts) -> bool:
@@ -341,8 +346,9 @@ def _serves(listener: ListenerFacts, record: InstanceRecord) -> bool:
     )
 
 
-def _network(facts: AppFacts) -> Iterable[Hop]:
-    """No packet is stopped by it, but load balancers act as if one were."""
+def _balanced(facts: AppFacts) -> Iterable[Hop]:
+    """Through load balancers. No packet is stopped by a lacking rule, but they act as if one were."""
+    yield from way_hops(facts.groups)
     for missing in facts.barred[:1]:  # of many instances each has its own number
         told, _, fix = missing.partition("; ")
         yield _broken("network", f"{told}, so its targets time out", f"{fix} ({_EC2})")
@@ -421,7 +427,8 @@ def _answer(facts: AppFacts) -> Iterable[Hop]:
         elif one.answer.detail:
             yield _broken("answer", f"{one.url}: {one.answer.detail}", "see the app's log")
         else:
-            yield _ok("answer", f"{one.url} answers: {_answer_words(one.answer)}")
+            yield _ok("answer", f"{one.url} answers: {answer_words(one.answer)}")
+    yield from answer_hops(facts.groups)
 
 
 def _chosen(facts: AppFacts) -> InstanceFacts | None:
@@ -480,7 +487,7 @@ _STEPS = (
     _listener,
     _rule,
     _backend,
-    _network,
+    _balanced,
     _instance,
     _logs,
     _answer,

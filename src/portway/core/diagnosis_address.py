@@ -154,7 +154,7 @@ def _nobody(facts: AddressFacts, here: list[Bound]) -> Hop:
         return _hop(
             "listener", Verdict.BROKEN, text, "ask it by UDP; HTTP and TCP have nobody there"
         )
-    if ours is not None and elsewhere:
+    if ours is not None and elsewhere and not facts.unheard:
         bound = with_port(elsewhere[0], facts.port_number)
         text = f"nobody listens on {where}: {ours.what} is on {bound} only"
         if ours.is_internal:
@@ -165,6 +165,9 @@ def _nobody(facts: AddressFacts, here: list[Bound]) -> Hop:
         else:
             fix = "ask it there, or listen on more addresses (PORTWAY_PUBLIC_ADDRESS, the port's host address)"
         return _hop("listener", Verdict.BROKEN, text, fix)
+    if facts.unheard:
+        fix = f"`aws elbv2 create-listener --port {facts.port_number}` makes one; `portway map` shows those there are"
+        return _hop("listener", Verdict.BROKEN, facts.unheard, fix)
     if ours is not None:
         text = f"nobody listens on {where}, though it is {ours.what}"
         return _hop("listener", Verdict.HELD, text, "see what is said of it below")

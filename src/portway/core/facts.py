@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from portway.core.app import PortSpec, Protocol
+from portway.core.balancing.targets import TargetHealth
 from portway.core.health import Health
 from portway.core.instance import InstanceRecord, ObservedInstance
 from portway.core.observed import StartFailure
@@ -158,6 +159,51 @@ class ListenerFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WayFacts:
+    """One rule of a load balancer's listener that leads to a target group. `rule`: "rule 10 (path /x)" or "the default action"."""
+
+    balancer: str
+    group: str
+    url: str
+    where: str
+    rule: str
+    weight: int = 1
+    is_served: bool = True
+    error: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFacts:
+    """An instance as a target. `told`: how its group calls it, "i-0123:32768"."""
+
+    instance_id: str
+    told: str
+    health: TargetHealth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFacts:
+    """A target group that an App is bound to. `check`: what it asks its targets, as a phrase. `answer` is of the first way's URL."""
+
+    name: str
+    check: str = ""
+    exists: bool = True
+    ways: tuple[WayFacts, ...] = ()
+    targets: tuple[TargetFacts, ...] = ()
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFacts:
+    """The targets behind a listener that was asked about. `barred`: the rule the load balancer lacks to reach them."""
+
+    check: str = ""
+    targets: tuple[tuple[str, TargetHealth], ...] = ()
+    barred: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AppFacts:
     """An App and everything between its name and its answer.
 
@@ -176,6 +222,7 @@ class AppFacts:
     instances: tuple[InstanceFacts, ...] = ()
     instance: str = ""
     barred: tuple[str, ...] = ()  # rules that load balancers lack to reach its instances
+    groups: tuple[GroupFacts, ...] = ()
 
     @property
     def name(self) -> str:
@@ -226,3 +273,4 @@ class AddressFacts:
     ours: OurPort | None = None
     answer: Answer | None = None
     app: Diagnosis | None = None
+    unheard: str = ""  # what a load balancer of that address has instead of a listener there

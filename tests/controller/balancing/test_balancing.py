@@ -71,7 +71,8 @@ async def running(portway: Portway, **fields: Any) -> None:
 
 async def test_instances_of_an_app_are_targets_and_get_traffic_once_healthy(portway: Portway):
     await running(portway)
-    (shown,) = await portway.operations.map("c")
+    shown, through = await portway.operations.map("c")
+    assert (through.load_balancer, through.target_group) == ("web", "tg")
     assert shown.note == "behind the load balancers of target group arn:tg"
     assert set(states(portway).values()) == {TargetState.HEALTHY}
     assert set(pool(portway)) == {"c/web.1.1", "c/web.2.2"}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from portway.config import Config
+from portway.controller.balancing.judged import judged
 from portway.controller.lookup import find_stack
 from portway.controller.loop import Controller
 from portway.controller.why.addresses import (
@@ -24,6 +25,7 @@ from portway.controller.why.addresses import (
     told_own,
 )
 from portway.controller.why.asking import ask, is_of_this_machine, resolve
+from portway.controller.why.balanced import group_facts, pool_facts, unheard_at
 from portway.controller.why.inspecting import STREAM_PORTS, inspect
 from portway.controller.world import World, short_id, unmet_dependency
 from portway.core.app import ListenerProtocol, PortSpec
@@ -133,6 +135,9 @@ class Diagnoses:
         async with asyncio.TaskGroup() as group:
             listeners = group.create_task(self._listeners(state, asks=asks))
             instances = group.create_task(self._instances(state, instance))
+            groups = group.create_task(
+                group_facts(world, self.controller.balancing, state, asks=asks and self._is_real)
+            )
         facts = AppFacts(
             subject=subject,
             state=state,
@@ -146,11 +151,12 @@ class Diagnoses:
             instances=instances.result(),
             instance=instance,
             barred=await self.controller.balancing.barred_from(state.app_id),
+            groups=groups.result(),
         )
         return diagnose_app(facts)
 
     async def _instances(self, state: AppState, wanted: str) -> tuple[InstanceFacts, ...]:
-        world = self.controller.world
+        world = judged(self.controller.world, self.controller.balancing, [state])
         seen = world.seen(state.app_id) or {}
         facts = [
             InstanceFacts(
@@ -267,6 +273,8 @@ class Diagnoses:
         if not facts.is_local:
             return diagnose_address(facts)
         facts = replace(facts, bound=await self._bound(wanted.port_number))
+        unheard = unheard_at(self.controller.balancing, addresses[0], wanted.port_number)
+        facts = replace(facts, unheard=unheard)
         ours, app = await self._ours(facts, look)
         answer = await ask_address(facts) if self._is_real else None
         return diagnose_address(replace(facts, ours=ours, app=app, answer=answer))
@@ -276,7 +284,10 @@ class Diagnoses:
     ) -> tuple[OurPort | None, Diagnosis | None]:
         world, number = self.controller.world, facts.port_number
         if route := ruled_at(world, facts.addresses[0], number):
-            met = diagnose_rules(facts.subject, route, host=facts.host, path=facts.path)
+            pools = await pool_facts(self.controller.balancing, route)
+            met = diagnose_rules(
+                facts.subject, route, host=facts.host, path=facts.path, pools=pools
+            )
             return told_balancer(route), met if facts.scheme in ("http", "https") else None
         if found := listener_at(world, facts.addresses[0], number):
             state, _, exposure = found
