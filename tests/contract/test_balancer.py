@@ -206,3 +206,20 @@ async def test_its_info_names_it(balancer: Balancer) -> None:
     assert info.name in ("memory", "haproxy")
     assert info.version
     assert info.reloads == info.restarts == 0
+
+
+async def test_what_is_served_for_some_owners_is_what_is_served_for_all_less_the_others(
+    balancer: Balancer,
+) -> None:
+    first, second = (
+        make_route(free_service_port(), owner="shop/web"),
+        make_route(free_service_port(), owner="shop/api"),
+    )
+    await balancer.apply("shop/web", [replace(first, endpoints=(endpoint(1),))])
+    await balancer.apply("shop/api", [replace(second, endpoints=(endpoint(2),))])
+    everything = await balancer.observe()
+    assert await balancer.observe(["shop/web"]) == tuple(
+        r for r in everything if r.owner == "shop/web"
+    )
+    assert await balancer.observe(["shop/web", "shop/api", "shop/unknown"]) == everything
+    assert await balancer.observe([]) == ()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from portway.core.errors import EngineError
 from portway.core.instance import EngineState
+from portway.core.routes import ServedRoute
 from portway.engines.memory import Fault, FaultKind, ImageBehaviour
 from tests.controller.inprocess import WEB, Portway, compose
 
 VIRTUAL_TIME = True
+TWO = compose(web="image: web; ports: ['80:80']", other="image: web; ports: ['81:80']")
 
 
 async def test_a_picture_that_is_not_stale_is_not_taken_again(portway: Portway) -> None:
@@ -26,10 +29,10 @@ async def test_a_picture_that_is_not_stale_is_not_taken_again(portway: Portway) 
         looks += 1
         return await real_list()
 
-    async def observed():  # noqa: ANN202
+    async def observed(owners=None):  # noqa: ANN001, ANN202
         nonlocal looks
         looks += 1
-        return await real_observe()
+        return await real_observe(owners)
 
     portway.engine.list = listed  # type: ignore[method-assign]
     portway.balancer.observe = observed  # type: ignore[method-assign]
@@ -211,3 +214,60 @@ async def test_a_route_that_is_served_differently_wakes_its_app(portway: Portway
     key, route = next(iter(portway.balancer.served.items()))
     portway.balancer.served[key] = replace(route, endpoints=())
     assert await portway.controller.observer.refresh_served() == {"shop/web"}
+
+
+async def test_a_change_of_one_apps_routes_has_the_balancer_read_for_that_app_only(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await portway.deploy("shop", TWO)
+    await portway.idle(30)
+    asked = _asked(portway, monkeypatch)
+    portway.controller.observer.note_routes_changed("shop/web")
+    await portway.controller.observer.refresh([])
+    assert asked == [{"shop/web"}]
+    assert portway.world.served_by("shop/other")
+
+
+async def test_an_app_that_drains_has_the_balancer_read_for_itself_only(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await portway.deploy("shop", TWO)
+    portway.balancer.connections["shop/web.1.1"] = 2
+    await portway.operations.stop_instance("shop", "web.1.1")
+    await portway.idle(2)
+    observer = portway.controller.observer
+    asked = _asked(portway, monkeypatch)
+    portway.balancer.connections["shop/web.1.1"] = 1
+    observer._served_at_ms = 0  # long ago
+    observer._read_at_ms = {}
+    assert await observer.refresh(["shop/web", "shop/other"]) == {"shop/web"}
+    assert asked == [{"shop/web"}]
+    assert await observer.refresh(["shop/web", "shop/other"]) == set()
+
+
+async def test_after_a_failed_reading_all_of_the_balancer_is_read(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await portway.deploy("shop", TWO)
+    await portway.idle(30)
+    portway.balancer.fail_next_observe = "It does not answer."
+    portway.controller.observer.note_routes_changed("shop/web")
+    await portway.controller.observer.refresh([])
+    assert portway.world.served is None
+    asked = _asked(portway, monkeypatch)
+    await portway.controller.observer.refresh([])
+    assert asked == [None]
+    assert portway.world.served_by("shop/other")
+
+
+def _asked(portway: Portway, monkeypatch: pytest.MonkeyPatch) -> list[set[str] | None]:
+    """For whom the balancer is read from now on."""
+    asked: list[set[str] | None] = []
+    observe = portway.balancer.observe
+
+    async def noted(owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
+        asked.append(None if owners is None else set(owners))
+        return await observe(owners)
+
+    monkeypatch.setattr(portway.balancer, "observe", noted)
+    return asked

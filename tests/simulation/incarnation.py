@@ -141,8 +141,8 @@ class SimBalancer:
             "certificates", "", lambda: run_now(self._real.certificates(certificates))
         )
 
-    async def observe(self) -> tuple[ServedRoute, ...]:
-        return await self._gate.call("observe", "", lambda: run_now(self._real.observe()))
+    async def observe(self, owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
+        return await self._gate.call("observe", "", lambda: run_now(self._real.observe(owners)))
 
     async def report(self, owners: Collection[str]) -> None:
         await self._gate.call("report", "", lambda: run_now(self._real.report(owners)))

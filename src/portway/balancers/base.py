@@ -56,8 +56,11 @@ class Balancer(Protocol):
         """Make the set of certificates exactly these (names are Certificate.name), live, without a reload where it can."""
         ...
 
-    async def observe(self) -> tuple[ServedRoute, ...]:
-        """What it really serves, read back from it. A failed read raises; it never returns less."""
+    async def observe(self, owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
+        """What it really serves, to all or for these owners only, read back from it.
+
+        A failed read raises; it never returns less. What it costs follows from what is asked for.
+        """
         ...
 
     async def report(self, owners: Collection[str]) -> None:

@@ -101,10 +101,14 @@ class MemoryBalancer:
         if self._take is not None and (seen or skipped):
             self._take(seen, skipped)
 
-    async def observe(self) -> tuple[ServedRoute, ...]:
+    async def observe(self, owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
         """The routes as served, in the order of their listeners."""
         self._ready("fail_next_observe")
-        return tuple(self._served_route(self.served[key]) for key in sorted(self.served))
+        return tuple(
+            self._served_route(self.served[key])
+            for key in sorted(self.served)
+            if owners is None or self.served[key].owner in owners
+        )
 
     async def info(self) -> BalancerInfo:
         """A balancer without processes."""

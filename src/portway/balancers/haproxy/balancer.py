@@ -1,7 +1,8 @@
 """HAProxyBalancer: the wanted routes, and the one loop that makes HAProxy agree with them.
 
 Every change goes one way: remember what is wanted, write the files, tell the running worker, read
-it back. Calls that come together share one pass. Decides nothing about instances.
+it back. Calls that come together share one pass. Where only servers come and go, a pass is about their
+listeners alone, and the files follow a moment later. Decides nothing about instances.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ from portway.balancers.haproxy.counters import Counters
 from portway.balancers.haproxy.listeners import (
     Listener,
     build_listener,
-    digest,
     route_problem,
 )
 from portway.balancers.haproxy.pem import make_fallback_pem, pem_problem
 from portway.balancers.haproxy.process import MasterProcess, wait_end
-from portway.balancers.haproxy.readback import ServerKey, Statistics, parse_statistics
+from portway.balancers.haproxy.reading import Reader, read_servers
 from portway.balancers.haproxy.render import CONFIG, Rendered, Settings, render, structure_mark
 from portway.balancers.haproxy.report import served_routes
 from portway.balancers.haproxy.request_log import RequestLog, TakeRequests
@@ -40,14 +40,16 @@ from portway.balancers.haproxy.state import (
     save_state,
     write_files,
 )
+from portway.balancers.haproxy.told import Told
 from portway.balancers.haproxy.workers import (
+    RestartPause,
     await_first_answer,
     await_release,
     replace_workers,
     stop_oldest_workers,
 )
 from portway.core.errors import BalancerError
-from portway.core.routes import Endpoint, Route, ServedRoute
+from portway.core.routes import Route, ServedRoute
 from portway.core.stack import Certificate
 
 log = structlog.get_logger(__name__)
@@ -55,8 +57,6 @@ log = structlog.get_logger(__name__)
 _OBSERVE_S = 3.0
 _HOUSEKEEPING_S = 0.5
 _RESTART_RETRY_S = 0.2
-_LIVED_S = 5.0  # a master that ends sooner is started again only after a pause
-_PAUSE_S_MAX = 5.0
 
 
 class HAProxyBalancer:
@@ -90,7 +90,9 @@ class HAProxyBalancer:
         )
         self._process = MasterProcess(self._directory, executable)
         self._runtime = Runtime(self._directory, alive=lambda: self._process.find() is not None)
+        self._reader = Reader(self._runtime)
         self._requests = RequestLog(self._directory)
+        self._told = Told(self._runtime, self._requests)
         self._reported: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
         self._wanted = 0
@@ -99,19 +101,17 @@ class HAProxyBalancer:
         self._certificates: dict[str, str] = {}
         self._fallback_pem = ""
         self._bound: dict[str, tuple[tuple[str, ...], int]] = {}
-        self._served: tuple[Listener, ...] = ()
-        self._accepted: dict[str, Listener] = {}  # by name, as HAProxy last took them whole
-        self._endpoints: dict[str, Endpoint] = {}
-        self._loaded: dict[str, str] = {}
-        self._leftovers: tuple[ServerKey, ...] = ()
         self._problems: list[Problem] = []
         self._refused_certificates: list[Problem] = []
-        self._counters = Counters()
+        self._changed: set[str] = set()  # owners whose routes are not yet what HAProxy was told
+        self._is_whole = (
+            False  # whether there is a pass to go on from, and nothing but routes changed
+        )
+        self._is_unwritten = False  # whether files are behind what HAProxy was told
         self._reloads = 0
         self._restarts = 0
         self._ever_started = False
-        self._started_at_s = float("-inf")
-        self._pause_s = 0.0
+        self._pause = RestartPause()
         self._saved: SavedState | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -136,7 +136,8 @@ class HAProxyBalancer:
         await self._stop_tasks()
         self._requests.close()
         with suppress(BalancerError, *UNREACHABLE):
-            await self._read_statistics()
+            await self._reader.statistics()
+        self._write_down()
         self._save()
         self._process.forget()
 
@@ -146,8 +147,8 @@ class HAProxyBalancer:
         self._requests.close()
         async with self._lock:
             with suppress(BalancerError, *UNREACHABLE):
-                await self._read_statistics()
-            self._counters.keep(())
+                await self._reader.statistics()
+            self._reader.counters.keep(())
             if self._saved is not None:  # never opened: what is on disk is all there is to know
                 self._save()
             await self._process.stop()
@@ -159,6 +160,7 @@ class HAProxyBalancer:
             self._routes[owner] = tuple(sorted(routes, key=lambda route: route.key))
         else:
             self._routes.pop(owner, None)
+        self._changed.add(owner)
         await self._settle()
         raise_all([problem for problem in self._problems if problem.owner == owner])
 
@@ -168,7 +170,7 @@ class HAProxyBalancer:
         before = self._certificates
         self._certificates = {c.name: c.pem for c in certificates if c.name not in wrong}
         self._certificates |= {name: before[name] for name in wrong if name in before}
-        await self._settle()
+        await self._settle_whole()
         if wrong:
             sentences = [f"Certificate {name} is not used: {why}" for name, why in wrong.items()]
             raise BalancerError("\n".join(sentences), retryable=False)
@@ -181,14 +183,14 @@ class HAProxyBalancer:
     async def report(self, owners: Collection[str]) -> None:
         """Report every request of exactly these owners; those of others cost next to nothing."""
         self._reported = frozenset(owners)
-        await self._settle()
+        await self._settle_whole()
 
-    async def observe(self) -> tuple[ServedRoute, ...]:
+    async def observe(self, owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
         """What HAProxy really serves, old workers' connections included."""
         deadline_s = time.monotonic() + _OBSERVE_S
         while True:
             try:
-                return await self._observe()
+                return await self._observe(owners)
             except UNREACHABLE as error:
                 if time.monotonic() > deadline_s:
                     raise unreachable(error) from error
@@ -211,6 +213,10 @@ class HAProxyBalancer:
             restarts=self._restarts,
         )
 
+    async def _settle_whole(self) -> None:
+        self._is_whole = False
+        await self._settle()
+
     async def _settle(self) -> None:
         """Return once a pass that began after now has ended; calls that wait together share one."""
         self._wanted += 1
@@ -220,7 +226,11 @@ class HAProxyBalancer:
                 return
             await asyncio.sleep(0)
             seen = self._wanted
-            await self._converge()
+            try:
+                await self._converge()
+            except BaseException:
+                self._is_whole = False  # nobody knows how far it went
+                raise
             self._done = seen
 
     async def _converge(self) -> None:
@@ -230,6 +240,7 @@ class HAProxyBalancer:
                     await self._revive()
                 await self._converge_running()
             except UNREACHABLE as error:
+                self._is_whole = False
                 if attempt == 3:
                     raise unreachable(error) from error
                 await asyncio.sleep(0.05)
@@ -239,11 +250,20 @@ class HAProxyBalancer:
     async def _converge_running(self) -> None:
         async with self._runtime.session() as session:
             running = (await info(session)).description
+        changed, self._changed = self._changed, set()
+        if (
+            self._is_whole
+            and running == self._told.mark
+            and (news := self._news(changed)) is not None
+        ):
+            await self._follow(news)
+            return
+        self._is_whole = True
         # A worker of this very structure listens where we know; only for another one is it asked where.
         listeners = self._admit(frozenset(self._bound))
         rendered = render(listeners, self._settings)
         if self._needs_reload(running, rendered, listeners):
-            frontends = (await self._read_statistics())[0].frontends
+            frontends = (await self._reader.statistics())[0].frontends
             listeners, rendered = await self._validate(self._admit(frontends))
         self._save()
         if self._needs_reload(running, rendered, listeners):
@@ -251,21 +271,43 @@ class HAProxyBalancer:
             await self._reload(listeners, rendered)
         # Files are for who starts or reloads HAProxy, and that writes them first: traffic need not wait.
         await self._sync(listeners)
-        write_files(self._directory, rendered.files)
-        self._counters.forget_all_but({n for one in listeners for n in one.counted})
-        remove_others(self._directory, rendered.files)
+        self._told.mark = structure_mark(rendered.structure)
+        self._write(listeners, rendered)
         self._save()
+
+    def _news(self, changed: Collection[str]) -> list[Listener] | None:
+        """The listeners of these owners as they shall be; None where more than their servers differs."""
+        routes = [route for owner in changed for route in self._routes.get(owner, ())]
+        if any(problem.owner in changed for problem in self._problems) or any(
+            map(route_problem, routes)
+        ):
+            return None
+        news = [self._build(route) for route in routes]
+        return news if self._told.differ_in_servers_only(changed, news) else None
+
+    async def _follow(self, news: Sequence[Listener]) -> None:
+        """Servers came and went behind some listeners; the files say so a moment later."""
+        await self._told.tell_servers(news)
+        self._is_unwritten = True
+        self._save()
+
+    def _write_down(self) -> None:
+        """Bring the files up to what HAProxy was told; who starts or reloads it writes them first."""
+        if self._is_unwritten:
+            listeners = self._told.listeners
+            self._write(listeners, render(listeners, self._settings))
+
+    def _write(self, listeners: Sequence[Listener], rendered: Rendered) -> None:
+        write_files(self._directory, rendered.files)
+        self._reader.counters.forget_all_but({n for one in listeners for n in one.counted})
+        remove_others(self._directory, rendered.files)
+        self._is_unwritten = False
 
     def _needs_reload(
         self, running: str, rendered: Rendered, listeners: Sequence[Listener]
     ) -> bool:
-        if running != structure_mark(rendered.structure):
-            return True
-        slots = [slot for listener in listeners for slot in listener.slots]
-        return any(
-            not live.fits_runtime(slot.pem) and self._loaded.get(slot.path) != digest(slot.pem)
-            for slot in slots
-        )
+        is_another = running != structure_mark(rendered.structure)
+        return is_another or self._told.needs_reload(listeners)
 
     def _admit(self, running: frozenset[str]) -> tuple[Listener, ...]:
         """The listeners that can be served; the others become problems."""
@@ -317,7 +359,7 @@ class HAProxyBalancer:
             self._problems.append(
                 problem_of(listener.route, message, hint=f"It said: {reason}", retryable=False)
             )
-            before = self._accepted.get(listener.name)
+            before = self._told.accepted.get(listener.name)
             if before is not None:
                 sound.append(before.with_endpoints_of(listener))
         reason = await self._check(sound)
@@ -352,50 +394,34 @@ class HAProxyBalancer:
         """Close what listeners that are about to go still hold."""
         _, old = await self._runtime.workers()
         async with self._runtime.session() as session:
-            for key in await live.read_servers(session):
+            for key in await read_servers(session):
                 if key.backend.rpartition(".")[0] not in names:
                     await live.take_out(session, self._runtime, key, old)
 
     def _took(self, listeners: Sequence[Listener]) -> None:
         """Note what a fresh worker has loaded from the files."""
         self._bound = {one.name: (one.addresses, one.route.key.service_port) for one in listeners}
-        self._loaded = {slot.path: digest(slot.pem) for one in listeners for slot in one.slots}
+        self._told.loads(listeners)
 
     async def _sync(self, listeners: Sequence[Listener]) -> None:
         """Tell the running worker what changed, and read it back."""
-        (worker_id, *_), old = await self._runtime.workers()
-        self._endpoints |= {s.name: s.endpoint for one in listeners for s in one.servers}
-        self._served = tuple(listeners)
-        self._requests.know(
-            {one.name: one.route.owner for one in listeners},
-            {name: endpoint.instance_id for name, endpoint in self._endpoints.items()},
-        )
-        async with self._runtime.session(worker_id) as session:
-            self._leftovers = await live.sync_servers(session, self._runtime, listeners, old)
-            if self._settings.has_log:
-                await live.sync_reported(session, listeners)
-            self._loaded, problems = await live.sync_certificates(session, listeners, self._loaded)
+        problems = await self._told.tell(listeners, has_log=self._settings.has_log)
         self._problems += problems
         self._refused_certificates = problems
-        self._endpoints = {s.name: s.endpoint for one in listeners for s in one.servers}
-        refused = {problem.owner for problem in problems}
-        self._accepted = {
-            one.name: self._accepted.get(one.name, one) if one.route.owner in refused else one
-            for one in listeners
-        }
 
     async def _revive(self) -> None:
         """Start HAProxy with all that can be served, after whatever is left of the last one is gone."""
-        await self._pause()
+        await self._pause.wait()
         await self._process.kill_members()
-        self._counters.keep(())
-        self._loaded = {}
+        self._reader.counters.keep(())
+        self._is_whole = False
+        self._told.loads(())
         self._settings = replace(self._settings, has_log=self._requests.make())
         await await_release(self._bound.values())
         listeners, rendered = await self._validate(self._admit(frozenset()))
         write_files(self._directory, rendered.files)
         await self._process.start(with_log=self._settings.has_log)
-        self._started_at_s = time.monotonic()
+        self._pause.begin()
         if self._ever_started:
             self._restarts += 1
             log.warning("balancer_restarted", restarts=self._restarts)
@@ -405,14 +431,6 @@ class HAProxyBalancer:
         self._took(listeners)
         await await_first_answer(self._runtime)
 
-    async def _pause(self) -> None:
-        """Start at once, but ever later when it keeps dying at once."""
-        if time.monotonic() - self._started_at_s > _LIVED_S:
-            self._pause_s = 0.0
-            return
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(_PAUSE_S_MAX, max(0.1, self._pause_s * 2))
-
     async def _supervise(self) -> None:
         """Bring HAProxy back whenever its master ends (it ends itself when a worker is killed)."""
         while True:
@@ -421,7 +439,7 @@ class HAProxyBalancer:
                 await wait_end(master)
                 log.warning("balancer_ended", process_id=master)
             try:
-                await self._settle()
+                await self._settle_whole()
             except BalancerError as error:
                 log.error("balancer_not_restarted", error=str(error))
                 await asyncio.sleep(_RESTART_RETRY_S)
@@ -432,13 +450,10 @@ class HAProxyBalancer:
             await asyncio.sleep(_HOUSEKEEPING_S)
             if any(problem.retryable for problem in self._problems):
                 with suppress(BalancerError):
-                    await self._settle()
-            if not self._leftovers:
-                continue
+                    await self._settle_whole()
             async with self._lock:
-                with suppress(*UNREACHABLE):
-                    async with self._runtime.session() as session:
-                        self._leftovers = await live.delete_servers(session, self._leftovers)
+                self._write_down()
+                await self._told.tidy()
 
     async def _stop_tasks(self) -> None:
         tasks, self._tasks = self._tasks, set()
@@ -446,40 +461,26 @@ class HAProxyBalancer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _observe(self) -> tuple[ServedRoute, ...]:
-        readings = await self._read_statistics()
-        async with self._runtime.session() as session:
-            servers = await live.read_servers(session)
+    async def _observe(self, owners: Collection[str] | None) -> tuple[ServedRoute, ...]:
+        served = [
+            one for one in self._told.listeners if owners is None or one.route.owner in owners
+        ]
+        asked = None if owners is None else served
+        readings = await self._reader.statistics(asked)
         return served_routes(
-            self._served,
-            endpoints=self._endpoints,
-            servers=servers,
+            served,
+            endpoints=self._told.endpoints,
+            servers=await self._reader.servers(asked),
             readings=readings,
-            counters=self._counters,
+            counters=self._reader.counters,
         )
-
-    async def _read_statistics(self) -> list[Statistics]:
-        """Readings of every living worker, the current one first; counters are added up on the way."""
-        (worker_id, *_), old = await self._runtime.workers()
-        async with self._runtime.session(worker_id) as session:
-            readings = [parse_statistics(await session.ask("show stat"))]
-        living = [worker_id]
-        for old_id in old:
-            # An old worker may end between being listed and being asked.
-            with suppress(ValueError):
-                readings.append(parse_statistics(await self._runtime.ask_old(old_id, "show stat")))
-                living.append(old_id)
-        for process_id, reading in zip(living, readings, strict=True):
-            self._counters.see(process_id, reading.traffic)
-        self._counters.keep(living)
-        return readings
 
     def _restore(self, saved: SavedState) -> None:
         self._routes = saved.owned
         self._certificates = dict(saved.certificates)
         self._fallback_pem = saved.fallback_pem or make_fallback_pem()
         self._bound = dict(saved.bound)
-        self._counters = Counters(saved.counted)
+        self._reader.counters = Counters(saved.counted)
         self._reported = frozenset(saved.reported)
         self._reloads = saved.reloads
         self._restarts = saved.restarts
@@ -490,7 +491,7 @@ class HAProxyBalancer:
             certificates=dict(sorted(self._certificates.items())),
             fallback_pem=self._fallback_pem,
             bound=self._bound,
-            traffic=self._counters.gone,
+            traffic=self._reader.counters.gone,
             reported=tuple(sorted(self._reported)),
             reloads=self._reloads,
             restarts=self._restarts,

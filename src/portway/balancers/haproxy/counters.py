@@ -15,8 +15,8 @@ class Counters:
         self._seen: dict[int, dict[str, Traffic]] = {}
 
     def see(self, worker_id: int, counted: Mapping[str, Traffic]) -> None:
-        """Take note of a living worker's own counters; they replace what it said before."""
-        self._seen[worker_id] = dict(counted)
+        """Take note of a living worker's own counters, of all or of some names; they replace what it said of these before."""
+        self._seen.setdefault(worker_id, {}).update(counted)
 
     def keep(self, living: Collection[int]) -> None:
         """Add the last word of every worker that is not living any more to the base."""

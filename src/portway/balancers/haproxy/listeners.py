@@ -212,6 +212,18 @@ def build_listener(
     )
 
 
+def differ_in_servers_only(before: Listener, now: Listener) -> bool:
+    """Whether HAProxy can be told all that is new by adding, draining and deleting servers."""
+    return _without_servers(before) == _without_servers(now)
+
+
+def _without_servers(listener: Listener) -> Listener:
+    pools = tuple(replace(pool, endpoints=()) for pool in listener.route.pools)
+    groups = tuple(replace(group, servers=(), pool=None) for group in listener.pools)
+    route = replace(listener.route, endpoints=(), pools=pools)
+    return replace(listener, route=route, servers=(), pools=groups)
+
+
 def pool_backend(listener_name: str, pool_name: str) -> str:
     """The backend of a pool behind a listener."""
     # Of an ARN, the part that people chose.

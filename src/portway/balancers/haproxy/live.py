@@ -9,12 +9,11 @@ from portway.balancers.haproxy.changes import ServerChanges, plan_map, plan_serv
 from portway.balancers.haproxy.listeners import Listener, Slot, digest
 from portway.balancers.haproxy.readback import (
     ServerKey,
-    ServerState,
     parse_certificate_list,
     parse_map,
-    parse_servers,
     parse_sessions,
 )
+from portway.balancers.haproxy.reading import read_servers
 from portway.balancers.haproxy.request_lines import LOG_MAP
 from portway.balancers.haproxy.runtime import Runtime, Session
 from portway.core.errors import BalancerError
@@ -23,29 +22,31 @@ _PAYLOAD_MAX_BYTES = 15_000  # HAProxy takes one buffer of 16 KiB
 _ROUNDS = 3
 
 
-async def read_servers(session: Session) -> dict[ServerKey, ServerState]:
-    """Every server of the worker."""
-    return parse_servers(await session.ask("show servers state"))
-
-
 async def sync_servers(
-    session: Session, runtime: Runtime, listeners: Sequence[Listener], old_workers: Sequence[int]
+    session: Session,
+    runtime: Runtime,
+    listeners: Sequence[Listener],
+    old_workers: Sequence[int],
+    *,
+    alone: bool = False,
 ) -> tuple[ServerKey, ...]:
     """Make the worker's servers the wanted ones; what could not be deleted yet is returned.
 
     Cookies of servers that come are learnt after them, of servers that go forgotten before them.
+    `alone`: these are not all the listeners, and those of others are not looked at.
     """
+    looked_at = listeners if alone else None
     refusals: list[str] = []
     rest = ServerChanges()
     for _ in range(_ROUNDS):
-        changes = plan_servers(listeners, await read_servers(session))
+        changes = plan_servers(listeners, await read_servers(session, looked_at))
         await _tell(session, changes.additions, refusals)
         await _sync_maps(session, listeners)
         await _tell(session, changes.weights, refusals)
         for key in changes.removals:
             await take_out(session, runtime, key, old_workers)
         await delete_servers(session, (*changes.removals, *changes.leftovers))
-        rest = plan_servers(listeners, await read_servers(session))
+        rest = plan_servers(listeners, await read_servers(session, looked_at))
         if not rest:
             return rest.leftovers
     raise BalancerError(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from portway.balancers.haproxy.listeners import bind_address
 from portway.core.traffic import Traffic
 
 _FORCED_MAINTENANCE = 0x01
 _ANSWERS = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+_NAMES = ("pxname", "svname", "mode")
+_COUNTS = ("scur", "qcur", "stot", "econ", "eresp", "dreq", "ereq", "wretr", "wredis")
+_MORE_COUNTS = ("cli_abrt", "srv_abrt", "req_tot")
+_COLUMNS = frozenset((*_NAMES, *_COUNTS, *_MORE_COUNTS, *_ANSWERS))  # of a hundred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +41,11 @@ class ServerState:
 class Statistics:
     """One reading of `show stat` of one worker."""
 
-    frontends: frozenset[str]
-    connections: Mapping[ServerKey, int]  # open and queued
-    traffic: Mapping[str, Traffic]  # by frontend, backend and server; a frontend counts no requests
+    frontends: frozenset[str] = frozenset()
+    connections: Mapping[ServerKey, int] = field(default_factory=dict)  # open and queued
+    traffic: Mapping[str, Traffic] = field(
+        default_factory=dict
+    )  # by frontend, backend and server; a frontend counts no requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,10 @@ def parse_statistics(text: str) -> Statistics:
     frontends: set[str] = set()
     connections: dict[ServerKey, int] = {}
     traffic: dict[str, Traffic] = {}
-    for row in csv.DictReader(text.strip()[2:].splitlines()):
+    lines = csv.reader(text.strip()[2:].splitlines())
+    columns = [(name, at) for at, name in enumerate(next(lines)) if name in _COLUMNS]
+    for line in lines:
+        row = {name: line[at] for name, at in columns}
         proxy, name = row["pxname"], row["svname"]
         if name == "FRONTEND":
             frontends.add(proxy)
@@ -91,6 +100,17 @@ def parse_statistics(text: str) -> Statistics:
             if row["stot"] != "0":
                 traffic[str(key)] = _counted_of_server(row)
     return Statistics(frontends=frozenset(frontends), connections=connections, traffic=traffic)
+
+
+def joined(readings: Sequence[Statistics]) -> Statistics:
+    """Readings of different proxies of one worker as one."""
+    connections: dict[ServerKey, int] = {}
+    traffic: dict[str, Traffic] = {}
+    for reading in readings:
+        connections |= reading.connections
+        traffic |= reading.traffic
+    frontends = frozenset().union(*(reading.frontends for reading in readings))
+    return Statistics(frontends=frontends, connections=connections, traffic=traffic)
 
 
 def _counted(row: Mapping[str, str]) -> Traffic:

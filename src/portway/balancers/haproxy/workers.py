@@ -23,6 +23,28 @@ _RESEND_S = 0.2
 _START_S = 10.0
 _RELEASE_S = 0.5
 _FINISHING_S = 2.0
+_LIVED_S = 5.0  # a master that ends sooner is started again only after a pause
+_PAUSE_S_MAX = 5.0
+
+
+class RestartPause:
+    """A master that ended is started again at once, but ever later when it keeps ending at once."""
+
+    def __init__(self) -> None:
+        self._began_s = float("-inf")
+        self._pause_s = 0.0
+
+    def begin(self) -> None:
+        """One was started."""
+        self._began_s = time.monotonic()
+
+    async def wait(self) -> None:
+        """Return when the next one may be."""
+        if time.monotonic() - self._began_s > _LIVED_S:
+            self._pause_s = 0.0
+            return
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(_PAUSE_S_MAX, max(0.1, self._pause_s * 2))
 
 
 async def replace_workers(process: MasterProcess, runtime: Runtime, *, description: str) -> None:
