@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from portway.core.balancing.classic import pool_name
+from portway.core.balancing.model import is_classic
 from portway.core.instance import InstanceRecord
 from portway.core.observed import Observed
 from portway.core.routes import EndpointState, RouteKey, ServedEndpoint
 from portway.core.state import AppState
+
+
+def bound_groups(state: AppState) -> frozenset[str]:
+    """The target groups that the App's revisions are bound to."""
+    revisions = [*state.revisions.values(), *([state.target] if state.target else [])]
+    return frozenset(b.group for revision in revisions for b in revision.app.targets)
 
 
 def instance_of(endpoint_id: str) -> str:
@@ -28,13 +36,26 @@ def endpoints_in_pools(
 
 def is_served_by_its_groups(state: AppState, observed: Observed, record: InstanceRecord) -> bool:
     """Whether every pool of the groups it is bound to sends it new connections; True where no listener uses them."""
-    revision = state.revisions.get(record.identity.revision)
-    bound = {binding.group for binding in revision.app.targets} if revision else set[str]()
-    for group in bound & observed.pooled.keys():
+    for group in _pools_of(state, record) & observed.pooled.keys():
         pools = observed.pooled[group]
         if not pools or not all(_has_ready(pool.endpoints, record.id) for _, pool in pools):
             return False
     return True
+
+
+def _pools_of(state: AppState, record: InstanceRecord) -> frozenset[str]:
+    """Where it has to be served: a classic load balancer has a pool for each port of its instances."""
+    revision = state.revisions.get(record.identity.revision)
+    groups = [binding.group for binding in revision.app.targets] if revision else []
+    return frozenset(
+        name
+        for group in groups
+        for name in (
+            [pool_name(group, lease.host_port) for lease in record.identity.leases]
+            if is_classic(group)
+            else [group]
+        )
+    )
 
 
 def _has_ready(endpoints: tuple[ServedEndpoint, ...], instance_id: str) -> bool:

@@ -92,11 +92,15 @@ class StickyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sticky:
-    """`duration_s` 0: as long as the browser's session. `cookie`: the application's, or ours ("AWSALB")."""
+    """`duration_s` 0: as long as the browser's session. `cookie`: the application's, or ours ("AWSALB").
+
+    `own_cookie`: of APP_COOKIE, ours beside the application's; "" = as an ALB calls it.
+    """
 
     kind: StickyKind
     duration_s: int = 0
     cookie: str = ""
+    own_cookie: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,7 @@ class RuledListener:
     """What a listener with rules does besides them.
 
     `idle_timeout_s`: an endpoint silent so long means 504, a silent client is closed. `tls_policy`: a name of a
-    security policy the renderer knows.
+    security policy the renderer knows. `is_traced`: endpoints are told a trace id.
     """
 
     forwarded: ForwardedMode = ForwardedMode.APPEND
@@ -135,6 +139,7 @@ class RuledListener:
     keep_alive_s: float = 3600.0
     tls_policy: str = ""
     answer_without_endpoints: int = 503
+    is_traced: bool = True
     headers_out: tuple[tuple[str, str], ...] = field(default=())
 
 

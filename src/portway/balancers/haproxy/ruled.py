@@ -209,6 +209,11 @@ def _told(listener: Listener) -> Iterator[str]:
         yield "http-request del-header x-forwarded-for"
     yield f"http-request set-header x-forwarded-proto {'https' if listener.slots else 'http'}"
     yield f"http-request set-header x-forwarded-port {number}"
+    if ruled.is_traced:
+        yield from _traced()
+
+
+def _traced() -> Iterator[str]:
     some = "%[rand,hex,bytes(8,8),lower]"
     yield (
         f"http-request set-var-fmt(txn.request_id) 1-%[date,hex,bytes(8,8),lower]-{some}{some}{some}"
@@ -267,7 +272,7 @@ def _sticky(group: Group) -> list[str]:
     sticky = group.pool.spec.sticky
     assert sticky is not None
     is_app = sticky.kind is StickyKind.APP_COOKIE
-    name = _APP_COOKIE if is_app else sticky.cookie or _COOKIE
+    name = sticky.own_cookie or _APP_COOKIE if is_app else sticky.cookie or _COOKIE
     known = f"var(txn.sticky),map({group.map_path})"
     # The application's cookie begins and ends it; a classic balancer's is never renewed, an ALB's always.
     asked = f" if {{ 'req.cook({sticky.cookie})' -m found }}" if is_app else ""

@@ -76,6 +76,8 @@ def _of_sticky(sticky: Sticky) -> Iterator[str]:
     needs_name = sticky.kind is StickyKind.APP_COOKIE
     if (sticky.cookie or needs_name) and not _NAME.fullmatch(sticky.cookie):
         yield f"{sticky.cookie!r} is no name of a cookie that can be looked for."
+    if sticky.own_cookie and not _NAME.fullmatch(sticky.own_cookie):
+        yield f"{sticky.own_cookie!r} is no name of a cookie that can be set."
 
 
 def _of_condition(condition: Condition) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from portway.controller.balancing.checker import TargetChecker
-from portway.controller.balancing.registry import Registry
+from portway.controller.balancing.registry import Balancer, Registry
 from portway.controller.clock import Clock
 from portway.controller.health.probes import Checker, Prober, ProbeTarget
 from portway.controller.network.addresses import LoadBalancerAddresses
@@ -20,12 +20,14 @@ from portway.controller.network.reading import read_network
 from portway.controller.world import World, app_of
 from portway.core.aws_names import AwsNames
 from portway.core.balancing.attributes import deregistration_delay_s
+from portway.core.balancing.classic import ClassicBalancer
+from portway.core.balancing.classic_serving import classic_routes, state_of_instance
 from portway.core.balancing.model import (
     OWNER_PREFIX,
-    LoadBalancer,
     TargetGroup,
     TargetType,
     health_check,
+    is_classic,
 )
 from portway.core.balancing.serving import Standing, routes_of
 from portway.core.balancing.targets import (
@@ -40,10 +42,11 @@ from portway.core.balancing.targets import (
 from portway.core.errors import BalancerError
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
+from portway.core.network.defaults import ZONES
 from portway.core.network.reading import Network
 from portway.core.placement import NodeView
 from portway.core.plan import ApplyRoutes
-from portway.core.pooled import instance_of
+from portway.core.pooled import bound_groups, instance_of
 from portway.core.routes import EndpointState, Route, RouteKey, ServedPool, ServedRoute
 from portway.core.stack import Certificate
 from portway.core.state import AppState
@@ -125,7 +128,7 @@ class Balancing:
     @property
     def owners(self) -> tuple[str, ...]:
         """The owners of Routes that are load balancers."""
-        return tuple(b.owner for b in self.registry.load_balancers.values())
+        return tuple(b.owner for b in self.registry.balancers)
 
     @staticmethod
     def is_owner(name: str) -> bool:
@@ -135,13 +138,11 @@ class Balancing:
     def touch(self) -> None:
         """Something of a load balancer or group was changed: look at all of them, and at the Apps behind them."""
         self._read = None
-        used = {
-            arn for b in self.registry.load_balancers for arn in self.registry.groups_used_by(b)
-        }
+        used = {arn for b in self.registry.balancers for arn in self.registry.groups_used_by(b.arn)}
         for arn in self._probed - used:
             self._sync(arn, {})
         self._probed &= used
-        apps = [app_id for app_id, state in self._world.apps.items() if _groups(state)]
+        apps = {app_id for bound in self._world.members.values() for app_id in bound}
         # One that is gone is still served: what is served is looked at as well.
         gone = [name for name in self._world.served or () if self.is_owner(name)]
         self._touch(*self.owners, *gone, *apps)
@@ -155,8 +156,7 @@ class Balancing:
 
     async def load_certificates(self) -> None:
         """Read the certificates that listeners name, and have them served."""
-        wanted = {arn for x in self.registry.listeners.values() for arn in x.certificates}
-        found = {arn: await self.find_certificate(arn) for arn in wanted}
+        found = {arn: await self.find_certificate(arn) for arn in self.registry.certificates}
         self.certificates = {arn: given for arn, given in found.items() if given is not None}
         with suppress(BalancerError):  # the loop tries again
             await self.serve_certificates()
@@ -199,14 +199,16 @@ class Balancing:
 
     def standings(self, group: TargetGroup) -> list[Standing]:
         """Those, and how each stands."""
+        members = [(m, self.health.get(_key(group.arn, m))) for m in self.members(group)]
+        if (classic := self.registry.classic(group.arn)) is not None:
+            zone = f"{self.region}{ZONES[0]}"  # where every machine is
+            return [(m, state_of_instance(classic, m, found, zone=zone)) for m, found in members]
         in_use = bool(self.registry.users_of(group.arn))
-        return [
-            (m, state_of(group, m, self.health.get(_key(group.arn, m)), in_use=in_use))
-            for m in self.members(group)
-        ]
+        return [(m, state_of(group, m, found, in_use=in_use)) for m, found in members]
 
     def _bound_to(self, group: str) -> list[AppState]:
-        return [state for state in self._world.apps.values() if group in _groups(state)]
+        apps = self._world.apps
+        return [apps[app_id] for app_id in sorted(self._world.members.get(group, ()))]
 
     def _sync_group(self, group: TargetGroup) -> None:
         """Check those of a group that is in use, from now on."""
@@ -243,14 +245,22 @@ class Balancing:
 
     def _is_served(self, group: str, member: Member) -> bool:
         """Whether the balancer sends it connections: then it was well, whoever found that out."""
+        of_node = is_classic(group)
         return any(
-            endpoint.instance_id == member.endpoint_id and endpoint.state is EndpointState.READY
+            endpoint.state is EndpointState.READY
+            and (
+                endpoint.instance_id == member.endpoint_id
+                or (of_node and endpoint.address == member.address)
+            )
             for _, pool in self._pools(group)
             for endpoint in pool.endpoints
         )
 
-    async def barred(self, group: TargetGroup, member: Member) -> str:
-        """The rule of a security group or ACL that a load balancer lacks to reach a target; "" when it does reach it."""
+    async def barred(self, group: TargetGroup, member: Member, number: int | None = None) -> str:
+        """The rule of a security group or ACL that a load balancer lacks to reach a target; "" when it does reach it.
+
+        `number`: a port of it; None is the one that is checked.
+        """
         users = self.registry.users_of(group.arn)
         if group.target_type is not TargetType.INSTANCE or not users:
             return ""
@@ -260,7 +270,7 @@ class Balancing:
                 groups=balancer.security_groups,
                 subnets=[subnet for _, subnet in balancer.zones],
                 instance_id=member.id,
-                number=check_number(group, member),
+                number=number or check_number(group, member),
             )
             for balancer in users
         ]
@@ -270,9 +280,11 @@ class Balancing:
         """The rules that load balancers lack to reach instances of an App, each once."""
         found: dict[str, None] = {}
         for arn, member in [*self._members.values()]:
-            group = self.registry.groups.get(arn)
+            group = self.registry.group(arn)
             if group is not None and member.instance_id and app_of(member.instance_id) == app_id:
-                found[await self.barred(group, member)] = None
+                # What a classic load balancer checks is one port, what it sends traffic to are several.
+                for number in (None, *self.registry.instance_ports(arn)):
+                    found[await self.barred(group, member, number)] = None
         return tuple(why for why in found if why)
 
     async def _network(self) -> Network:
@@ -287,7 +299,7 @@ class Balancing:
 
     async def _bar(self, key: str) -> str:
         known = self._members.get(key)
-        group = self.registry.groups.get(known[0]) if known else None
+        group = self.registry.group(known[0]) if known else None
         return await self.barred(group, known[1]) if known and group else ""
 
     def _changed(self, key: str) -> None:
@@ -297,7 +309,9 @@ class Balancing:
             return
         arn, member = known
         self._touch(*(b.owner for b in self.registry.users_of(arn)))
-        if member.instance_id:
+        if is_classic(arn):
+            self._touch(*(state.app_id for state in self._bound_to(arn)))
+        elif member.instance_id:
             self._touch(app_of(member.instance_id))
 
     # Routes ------------------------------------------------------------------------------------------------------
@@ -305,7 +319,7 @@ class Balancing:
     def look(self, owner: str) -> Look:
         """The Routes to apply for one load balancer, if the balancer serves something else."""
         served = self._world.served_by(owner)
-        balancer = self.registry.load_balancers.get(owner.removeprefix(OWNER_PREFIX))
+        balancer = self.registry.balancer(owner.removeprefix(OWNER_PREFIX))
         if served is None or self._world.instances is None:
             return Look()  # while nothing is known of what runs, everything stays
         routes = self._routes(balancer) if balancer is not None else ()
@@ -324,29 +338,31 @@ class Balancing:
             wake_at_ms=min(again_ms, wake_at_ms or again_ms),
         )
 
-    def _routes(self, balancer: LoadBalancer) -> tuple[Route, ...]:
+    def _routes(self, balancer: Balancer) -> tuple[Route, ...]:
         groups = {
-            arn: self.registry.groups[arn]
+            arn: group
             for arn in self.registry.groups_used_by(balancer.arn)
-            if arn in self.registry.groups
+            if (group := self.registry.group(arn)) is not None
         }
         for group in groups.values():
             self._sync_group(group)
         targets = {arn: self.standings(group) for arn, group in groups.items()}
+        if isinstance(balancer, ClassicBalancer):
+            return classic_routes(balancer, targets[balancer.name])
         return routes_of(balancer, self.registry.served(balancer.arn), groups, targets)
 
-    def _wake_at_ms(self, balancer: LoadBalancer) -> int | None:
+    def _wake_at_ms(self, balancer: Balancer) -> int | None:
         """When the next target has drained."""
         ends = [
             member.draining_until_ms
             for arn in self.registry.groups_used_by(balancer.arn)
-            if (group := self.registry.groups.get(arn)) is not None
+            if (group := self.registry.group(arn)) is not None
             for member in self.members(group)
             if member.draining_until_ms is not None
         ]
         return min(ends, default=None)
 
-    def refusal(self, balancer: LoadBalancer) -> str:
+    def refusal(self, balancer: Balancer) -> str:
         """Why the balancer does not serve one of its listeners, "" when it does."""
         return self._world.route_errors.get(balancer.owner, "")
 
@@ -354,33 +370,40 @@ class Balancing:
 
     def owners_of(self, state: AppState) -> frozenset[str]:
         """The load balancers that lead to an App's instances."""
-        if not self.registry.load_balancers:
+        if not self.registry.balancers:
             return frozenset()
-        return frozenset(b.owner for arn in _groups(state) for b in self.registry.users_of(arn))
+        return frozenset(
+            b.owner for arn in bound_groups(state) for b in self.registry.users_of(arn)
+        )
 
     def apps_of(self, owner: str) -> list[str]:
         """The Apps behind a load balancer."""
         if not self.is_owner(owner):
             return []
         used = self.registry.groups_used_by(owner.removeprefix(OWNER_PREFIX))
-        return [app_id for app_id, state in self._world.apps.items() if _groups(state) & used]
+        return sorted({app_id for group in used for app_id in self._world.members.get(group, ())})
 
     def pooled(self, state: AppState) -> dict[str, tuple[tuple[RouteKey, ServedPool], ...]]:
-        """The pools of the App's groups as they are served, by group in use."""
-        return {
-            arn: tuple(self._pools(arn)) for arn in _groups(state) if self.registry.users_of(arn)
-        }
+        """The pools of the App's groups as they are served, by name; those of groups in use."""
+        found: dict[str, tuple[tuple[RouteKey, ServedPool], ...]] = {}
+        for arn in bound_groups(state):
+            if self.registry.users_of(arn):
+                found |= dict.fromkeys(self.registry.pool_names(arn), ())
+                for key, pool in self._pools(arn):
+                    found[pool.name] = (*found.get(pool.name, ()), (key, pool))
+        return found
 
     def _pools(self, group: str) -> Iterable[tuple[RouteKey, ServedPool]]:
+        of_ports = f"{group}:" if is_classic(group) else ""
         for balancer in self.registry.users_of(group):
             for key, route in (self._world.served_by(balancer.owner) or {}).items():
                 for pool in route.pools:
-                    if pool.name == group:
+                    if pool.name == group or (of_ports and pool.name.startswith(of_ports)):
                         yield key, pool
 
     def drain_timeout_s(self, state: AppState) -> float | None:
         """How long an instance of the App may drain: the longest delay of its groups, None without any."""
-        groups = [self.registry.groups.get(arn) for arn in _groups(state)]
+        groups = [self.registry.group(arn) for arn in bound_groups(state)]
         return max(
             (float(deregistration_delay_s(g)) for g in groups if g is not None), default=None
         )
@@ -388,8 +411,8 @@ class Balancing:
     def verdicts(self, state: AppState, own: Mapping[str, Health]) -> dict[str, Health]:
         """The health of the App's instances: well when their own checks and all their groups in use say so."""
         found: dict[str, Health] = {}
-        for arn in _groups(state):
-            group = self.registry.groups.get(arn)
+        for arn in bound_groups(state):
+            group = self.registry.group(arn)
             if group is None or not self.registry.users_of(arn) or not group.check.enabled:
                 continue
             for member, health in self.standings(group):
@@ -411,14 +434,9 @@ async def _nothing() -> None:
     """Nobody serves certificates yet."""
 
 
-def _groups(state: AppState) -> frozenset[str]:
-    """The target groups that the App's revisions are bound to."""
-    revisions = [*state.revisions.values(), *([state.target] if state.target else [])]
-    return frozenset(b.group for revision in revisions for b in revision.app.targets)
-
-
 def _key(group: str, member: Member) -> str:
-    return f"{group} {member.endpoint_id}"
+    """Of a classic load balancer the instance is checked, whatever runs there."""
+    return f"{group} {member.id if is_classic(group) else member.endpoint_id}"
 
 
 _Endpoints = frozenset[tuple[object, ...]]

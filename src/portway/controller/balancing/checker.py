@@ -32,7 +32,7 @@ class TargetChecker:
             if mine := ours(error):
                 raise mine from error
             return False, FAILED
-        if target.check.kind is CheckKind.TCP:
+        if target.check.kind in (CheckKind.TCP, CheckKind.TLS):
             return True, "it accepts connections"
         if status is None:
             return False, FAILED

@@ -33,22 +33,22 @@ class Asker:
             case CheckKind.HTTP:
                 request = self._request(check, address, number)
                 return status_of(await ask(address, number, request, timeout_s=check.timeout_s))
-            case CheckKind.HTTPS:
-                return await self._https(check, address, number)
+            case CheckKind.HTTPS | CheckKind.TLS:
+                return await self._secured(check, address, number)
             case _:
                 await ask(address, number, b"", timeout_s=check.timeout_s)
                 return None
 
-    async def _https(self, check: HealthCheck, address: str, number: int) -> int | None:
+    async def _secured(self, check: HealthCheck, address: str, number: int) -> int | None:
         deadline_s = asyncio.get_running_loop().time() + check.timeout_s
         try:
             async with asyncio.timeout_at(deadline_s):
-                return await self._https_status(check, address, number)
+                return await self._secured_status(check, address, number)
         except TimeoutError:
             refuse_late(deadline_s)
             raise
 
-    async def _https_status(self, check: HealthCheck, address: str, number: int) -> int | None:
+    async def _secured_status(self, check: HealthCheck, address: str, number: int) -> int | None:
         reader, writer = await asyncio.open_connection(
             address,
             number,
@@ -58,6 +58,8 @@ class Asker:
             limit=STATUS_LINE_BYTES_MAX,
         )
         try:
+            if check.kind is CheckKind.TLS:
+                return None
             writer.write(self._request(check, address, number))
             return status_of(await reader.readline())
         except (ValueError, asyncio.LimitOverrunError):

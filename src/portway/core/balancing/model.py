@@ -132,6 +132,11 @@ class ListenerRule:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+def is_classic(group: str) -> bool:
+    """Whether a group is a classic load balancer, which goes by its name; target groups go by their ARN."""
+    return ":" not in group
+
+
 def groups_of(action: Action) -> tuple[str, ...]:
     """The target groups that an action leads to."""
     return tuple(arn for arn, _ in action.pools) if isinstance(action, Forward) else ()
@@ -143,7 +148,7 @@ def health_check(group: TargetGroup) -> HealthCheck:
     A fresh target of an ALB is healthy after one success; `healthy_threshold` is for those that failed.
     """
     check = group.check
-    kinds = {"HTTP": CheckKind.HTTP, "HTTPS": CheckKind.HTTPS}
+    kinds = {"HTTP": CheckKind.HTTP, "HTTPS": CheckKind.HTTPS, "SSL": CheckKind.TLS}
     return HealthCheck(
         kind=kinds.get(check.protocol, CheckKind.TCP),
         path=check.path,

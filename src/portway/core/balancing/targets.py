@@ -87,6 +87,7 @@ class Member:
 
     `endpoint_id` names it to the balancer; of an App's instance it begins with the instance's id. `address` "": it
     cannot be reached, for its node is gone. `is_routable` False: it is only still shown. `was_well`: it passed before.
+    `host_ports`: all that an App's instance has on its node.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Member:
     draining_until_ms: int | None = None
     is_routable: bool = True
     was_well: bool = False
+    host_ports: tuple[int, ...] = ()
 
     @property
     def is_draining(self) -> bool:
@@ -192,6 +194,7 @@ def _member(
         draining_until_ms=draining_until_ms,
         is_routable=record.phase < Phase.STOPPING,
         was_well=record.ready_at_ms is not None,
+        host_ports=tuple(lease.host_port for lease in record.identity.leases),
     )
 
 

@@ -117,9 +117,10 @@ async def delete_subnet(face: Face, request: Request) -> dict[str, Any]:
     await find(face, SUBNET, subnet_id)
     if subnet_id == default_subnet_id(face.home_id, ZONES[0]):
         raise in_use("subnet", subnet_id)  # the nodes are in it
-    for document in await face.documents.list("elbv2.load-balancer"):
-        if any(subnet_id in zone for zone in document.body.get("zones", ())):
-            raise in_use("subnet", subnet_id)
+    for kind in ("elbv2.load-balancer", "elb.load-balancer"):
+        for document in await face.documents.list(kind):
+            if any(subnet_id in zone for zone in document.body.get("zones", ())):
+                raise in_use("subnet", subnet_id)
     for table in await bodies(face, ROUTE_TABLE):
         if any(each.get("SubnetId") == subnet_id for each in table["Associations"]):
             raise in_use("subnet", subnet_id)

@@ -18,7 +18,7 @@ _SERVICE = "resourcegroupstaggingapi"
 _PAGE_SIZE = 50
 _KINDS = (
     "ecs.cluster", "ecs.service", "ecs.task-definition", "ecs.task", "elbv2.load-balancer", "elbv2.target-group",
-    "elbv2.listener", "elbv2.rule", "aws/acm/certificate",
+    "elbv2.listener", "elbv2.rule", "elb.load-balancer", "aws/acm/certificate",
 )  # fmt: skip
 _ARNS = ("arn", "Arn", "clusterArn", "serviceArn", "taskDefinitionArn", "taskArn")
 
