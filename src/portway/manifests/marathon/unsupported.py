@@ -1,0 +1,132 @@
+"""What of a sound definition cannot be had here and would mislead if it were left aside: violations with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from portway.core.suggest import did_you_mean
+from portway.manifests.ecs_fields import Use
+from portway.manifests.marathon.checks import MARATHON_PROTOCOLS, MESOS_PROTOCOLS, ports_said
+from portway.manifests.marathon.fields import Field, app_fields, pod_fields
+from portway.manifests.marathon.networks import HOST, is_host
+from portway.manifests.marathon.parameters import PARAMETERS, parameter_error
+from portway.manifests.marathon.refusal import Violation, Where
+
+Body = Mapping[str, Any]
+
+_HARMLESS = (None, False, 0, "", "//cmd", "IPv4")  # what refused fields may say
+
+
+def unsupported_app(app: Body) -> Iterator[Violation]:
+    """Of an app in canonical form."""
+    yield from _refused(app, app_fields())
+    container = app.get("container") or {}
+    docker = container.get("docker")
+    for nth, parameter in enumerate((docker or {}).get("parameters") or ()):
+        error = _parameter_error(parameter)
+        if error:
+            yield Violation(where=("container", "docker", "parameters", nth), error=error)
+    if docker is None:
+        yield from _process_faults(app, container)
+    yield from _asked_port_faults(app)
+
+
+def _parameter_error(parameter: Body) -> str:
+    key, value = parameter["key"], parameter["value"]
+    if key not in PARAMETERS:
+        guess = did_you_mean(key[:64], PARAMETERS)
+        return f"the parameter {key[:64]} of docker run is not supported here.{guess}"
+    return parameter_error(key, value)
+
+
+def _process_faults(app: Body, container: Body) -> Iterator[Violation]:
+    """What needs a container with an image."""
+    if not is_host(app["networks"]):
+        told = "an app without an image is a process on the node's own network: give it an image, or use the mode host"
+        yield Violation(where=("networks",), error=told)
+    if container.get("volumes"):
+        told = "an app without an image is a process that sees the node's own files: give it an image, or leave the volumes out"
+        yield Violation(where=("container", "volumes"), error=told)
+
+
+def _asked_port_faults(app: Body) -> Iterator[Violation]:
+    """Checks ask one of the app's own ports."""
+    specs = ports_said(app)
+    numbers = {spec.get(key) for spec in specs for key in ("port", "containerPort", "hostPort")}
+    for nth, check in enumerate(app.get("healthChecks") or ()):
+        where: Where = ("healthChecks", nth)
+        by_port = check["protocol"] in (*MARATHON_PROTOCOLS, *MESOS_PROTOCOLS)
+        if by_port and not specs:
+            told = "the app has no port that could be asked"
+            yield Violation(where=where, error=told)
+        elif (
+            by_port
+            and "portIndex" not in check
+            and check.get("port")
+            and check["port"] not in numbers
+        ):
+            told = (
+                f"{check['port']} is none of the app's own ports: add it to them, or use portIndex"
+            )
+            yield Violation(where=(*where, "port"), error=told)
+        if check["protocol"] == "COMMAND" and not check.get("command"):
+            yield Violation(where=(*where, "command"), error="a COMMAND check needs a command")
+
+
+def unsupported_pod(pod: Body) -> Iterator[Violation]:
+    """Of a pod in canonical form."""
+    yield from _refused(pod, pod_fields())
+    alone = len(pod["containers"]) == 1
+    for nth, container in enumerate(pod["containers"]):
+        image, where = container.get("image"), ("containers", nth)
+        if image is None and not alone:
+            told = "a container of a pod needs an image here, unless it is the only one"
+            yield Violation(where=(*where, "image"), error=told)
+        elif image is None:
+            yield from _pod_process_faults(pod, container, where)
+        elif image["kind"] == "APPC":
+            told = "appc images cannot be run: use a Docker image"
+            yield Violation(where=(*where, "image", "kind"), error=told)
+        for at, endpoint in enumerate(container.get("endpoints") or ()):
+            protocols: Sequence[str] = endpoint.get("protocol") or ()
+            odd = [each for each in protocols if each.lower() not in ("tcp", "udp")]
+            if odd:
+                told = f"the protocol {odd[0][:32]} is not supported: use tcp or udp"
+                yield Violation(where=(*where, "endpoints", at, "protocol"), error=told)
+
+
+def _pod_process_faults(pod: Body, container: Body, where: Where) -> Iterator[Violation]:
+    if container.get("exec") is None:
+        told = "a container without an image needs a command"
+        yield Violation(where=(*where, "exec"), error=told)
+    if any(network["mode"] != HOST for network in pod["networks"]):
+        told = "a container without an image is a process on the node's own network: give it an image, or use the mode host"
+        yield Violation(where=("networks",), error=told)
+    if container.get("volumeMounts"):
+        told = "a container without an image is a process that sees the node's own files: give it an image"
+        yield Violation(where=(*where, "volumeMounts"), error=told)
+
+
+def _refused(body: Body, fields: Mapping[str, Field]) -> Iterator[Violation]:
+    """The refused fields that say something."""
+    for field in fields.values():
+        if field.use is Use.REFUSED:
+            for where, value in _found(body, field.path.split("."), ()):
+                if value not in _HARMLESS and value not in ([], {}):
+                    yield Violation(where=where, error=f"not supported: {field.told}")
+
+
+def _found(value: Any, path: list[str], where: Where) -> Iterator[tuple[Where, Any]]:
+    if not path:
+        yield where, value
+        return
+    name, many = path[0].removesuffix("[]"), path[0].endswith("[]")
+    inner = value.get(name) if isinstance(value, Mapping) else None
+    if inner is None:
+        return
+    if not many:
+        yield from _found(inner, path[1:], (*where, name))
+        return
+    for nth, item in enumerate(inner):
+        yield from _found(item, path[1:], (*where, name, nth))
