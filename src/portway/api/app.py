@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from portway.api.aws.endpoint import AwsEndpoint
 from portway.api.aws.settings import AwsSettings, check_aws_reach
 from portway.api.guard import Guard
+from portway.api.marathon.face import MarathonFace
 from portway.api.native.answers import explained, refusal
 from portway.api.native.resource import Shared, make_routes, unknown_route
 from portway.api.native.routes import ENDPOINTS
@@ -23,17 +24,21 @@ from portway.api.openapi import Document, encode_document, make_document
 from portway.api.pages import CONTENT_SECURITY_POLICY, render_html
 from portway.api.settings import ApiSettings, check_settings
 from portway.controller.contract import Operations
+from portway.controller.marathon.desk import Marathon
 from portway.core.errors import RequestError
 from portway.core.exposition import CONTENT_TYPE
 
 
 def create_app(
-    operations: Operations, settings: ApiSettings, aws: AwsSettings | None = None
+    operations: Operations,
+    settings: ApiSettings,
+    aws: AwsSettings | None = None,
+    marathon: Marathon | None = None,
 ) -> Starlette:
     """Everything portway answers over HTTP; RequestError when the settings would leave it open to a network.
 
     `app.state.closing` is an event: once set, streams and commands end with a word about it.
-    `aws` None: without the AWS face.
+    `aws` None: without the AWS face; `marathon` None: without Marathon's.
     """
     check_settings(settings)
     if aws is not None:
@@ -46,8 +51,9 @@ def create_app(
             Route("/openapi.json", _openapi),
             Route("/docs", _docs),
             Route("/metrics", _metrics),
+            *_marathon_routes(marathon, shared),
         ],
-        middleware=[Middleware(Guard, settings=settings, aws=face)],
+        middleware=[Middleware(Guard, settings=settings, aws=face, marathon=marathon is not None)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     app.router.redirect_slashes = False
@@ -56,6 +62,13 @@ def create_app(
     app.state.operations = operations
     app.state.aws = face
     return app
+
+
+def _marathon_routes(marathon: Marathon | None, shared: Shared) -> list[Route]:
+    if marathon is None:
+        return []
+    face = MarathonFace(marathon, shared.settings, shared.closing)
+    return [Route(path, face, methods=None) for path in ("/v2", "/v2/{rest:path}", "/ping")]
 
 
 async def _refused(request: Request, error: Exception) -> Response:

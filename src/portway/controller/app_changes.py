@@ -21,6 +21,7 @@ from portway.controller.releasing import (
 from portway.controller.settle import let_go, undrained
 from portway.controller.views import InstanceView, PromotionView
 from portway.core.app import App
+from portway.core.backoff import without_delay
 from portway.core.errors import RequestError
 from portway.core.instance import Phase
 from portway.core.stack import Release, Stack, release_id
@@ -200,6 +201,16 @@ class ChangesApps(Changes):
                 Batch(stacks=(replace(known, scales=scales),), apps=(going,), events=(event,))
             )
         return self._promotion(stack, "", removed=(app,), sequence=sequence)
+
+    async def end_delay(self, stack: str, app: str) -> None:
+        """Start the next instance of an App at once, whatever ended before."""
+        async with self.controller.changing() as world:
+            state = find_app(world, stack, app)
+            after = without_delay(state)
+            if after is not state:
+                words = f"{app} waits no longer for its next start"
+                event = self._event("app.delay-ended", words, stack=stack, app_id=state.app_id)
+                await self._save(Batch(apps=(after,), events=(event,)))
 
     async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> InstanceView:
         why = reason or BY_THE_USER

@@ -16,6 +16,8 @@ from portway.controller.environment_changes import ChangesEnvironment
 from portway.controller.lookup import find_app, find_stack
 from portway.controller.loop import Controller
 from portway.controller.machine.examining import Examines
+from portway.controller.marathon.desk import Marathon
+from portway.controller.marathon.settings import settings_of
 from portway.controller.nodes import ChangesNodes
 from portway.controller.past import Remembers
 from portway.controller.pausing import nothing_under_way, paused_states, resumed_states
@@ -81,6 +83,7 @@ class PortwayOperations(
         self._stop = stop
         self._secret_files = SecretFiles(config.home)
         self.balancing = controller.balancing
+        self.marathon = Marathon(controller, self, settings_of(config))
         controller.scribe.end_app = self._end_app
         self._started_at_ms = controller.clock.now_ms()
 

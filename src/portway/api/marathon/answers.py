@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
 from portway.api.native.answers import explained
-from portway.manifests.marathon.refusal import MarathonRefusal
 from portway.core.errors import PortwayError
+from portway.manifests.marathon.refusal import MarathonRefusal
 
 HEADERS = {
     "Cache-Control": "no-cache, no-store, must-revalidate",
@@ -29,7 +28,10 @@ def answer(
 ) -> Response:
     """A value as a JSON answer."""
     return Response(
-        encode(value), status_code=status, media_type="application/json", headers=dict(headers or {})
+        encode(value),
+        status_code=status,
+        media_type="application/json",
+        headers=dict(headers or {}),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-_ALONE = ("/v2", "/ping", "/logging")
+_ALONE = ("/v2", "/ping")
 _ALSO = "/metrics"  # Prometheus' page, at the path where Marathon has its own
 
 

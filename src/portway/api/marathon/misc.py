@@ -1,0 +1,87 @@
+"""/v2/info, /v2/leader, /v2/plugins and /ping: about the server itself."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from portway.api.marathon.answers import answer, nothing
+from portway.api.marathon.call import Call
+from portway.controller.marathon.settings import MarathonSettings
+
+_UNSET = (
+    "master", "failover_timeout", "hostname", "webui_url", "mesos_user", "framework_name",
+    "mesos_leader_ui_url", "executor", "access_control_allow_origin", "zk_max_versions",
+)  # fmt: skip
+
+
+async def show_info(call: Call) -> Response:
+    """GET /v2/info"""
+    settings = call.marathon.settings
+    host, _, number = settings.leader.rpartition(":")
+    return answer(
+        {
+            "name": "marathon",
+            "version": settings.version,
+            "buildref": "portway",
+            "elected": True,
+            "leader": settings.leader,
+            "frameworkId": call.marathon.world.home_id or None,
+            "marathon_config": _config(settings, host),
+            "zookeeper_config": {"zk": None, "zk_timeout": None, "zk_session_timeout": None},
+            "event_subscriber": None,
+            "http_config": {"http_port": int(number or 0), "https_port": None},
+        }
+    )
+
+
+def _config(settings: MarathonSettings, host: str) -> dict[str, object]:
+    definitions = settings.definitions
+    return {
+        **dict.fromkeys(_UNSET),
+        "hostname": host,
+        "checkpoint": True,
+        "ha": False,
+        "features": sorted(definitions.enabled_features),
+        "local_port_min": settings.service_ports.first,
+        "local_port_max": settings.service_ports.last,
+        "default_network_name": definitions.default_network_name,
+        "mesos_bridge_name": definitions.mesos_bridge_name,
+        "mesos_role": definitions.default_role,
+        "env_vars_prefix": None,
+        "max_running_deployments": settings.max_running_deployments,
+    }
+
+
+async def show_leader(call: Call) -> Response:
+    """GET /v2/leader"""
+    return answer({"leader": call.marathon.settings.leader})
+
+
+async def abdicate(call: Call) -> Response:
+    """DELETE /v2/leader"""
+    await call.marathon.abdicate()
+    return answer({"message": "Leadership abdicated"})
+
+
+async def list_plugins(call: Call) -> Response:
+    """GET /v2/plugins"""
+    return answer({"plugins": []})
+
+
+async def ping(call: Call) -> Response:
+    """GET /ping"""
+    accepted = [
+        one.partition(";")[0].strip().lower()
+        for one in call.request.headers.get("accept", "*/*").split(",")
+    ]
+    for one in accepted:
+        match one:
+            case "application/json":
+                return Response('"pong"', media_type="application/json")
+            case "text/html" | "text/plain":
+                return Response("pong", media_type=one)
+            case "*/*" | "text/*" | "":
+                return Response("pong", media_type="text/plain")
+            case _:
+                continue
+    return nothing(204)

@@ -1,0 +1,25 @@
+"""Entries -> the Apps they mean, and Apps made otherwise -> definitions to be shown. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portway.controller.marathon.catalogue import APP, Entry
+from portway.core.app import App
+from portway.core.state import AppState
+from portway.manifests.marathon.apps import to_app
+from portway.manifests.marathon.pods import to_pod_app
+from portway.manifests.marathon.scheduling import Making
+
+
+def app_of_entry(entry: Entry, *, enforces_role: bool = False) -> App:
+    """The App of an app or pod."""
+    making = Making(app_id=entry.app_id, version=entry.config_version, enforces_role=enforces_role)
+    make = to_app if entry.kind == APP else to_pod_app
+    return make(entry.definition, making)
+
+
+def definition_of(state: AppState) -> dict[str, Any]:
+    """An App that was not made over this API as a definition; its id and version are not part of it."""
+    assert state.target is not None
+    return {"id": "", "instances": state.count}

@@ -1,0 +1,280 @@
+"""Runner: does the step that each deployment is at, until its Apps are as they should be; then the next one.
+
+It looks at documents and Apps only and remembers nothing that matters, so it goes on wherever a server ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from portway.controller.clock import Clock
+from portway.controller.marathon.catalogue import (
+    Action,
+    Catalogue,
+    Deployment,
+    Entry,
+    EntryChange,
+    Status,
+)
+from portway.controller.marathon.documents import ENDED_KEPT, MarathonDocuments
+from portway.controller.marathon.happenings import Happenings
+from portway.controller.marathon.shown import shown_plan
+from portway.controller.present import is_healthy
+from portway.controller.views import PromotionView
+from portway.controller.world import RUN_SLOT, World
+from portway.core.app import App
+from portway.core.errors import PortwayError, UserError
+from portway.core.marathon.labels import origin_of
+from portway.core.state import AppState, DeploymentStatus
+
+log = structlog.get_logger()
+
+LOOK_S = 1.0  # while anything runs: what nobody told us of is seen then
+AGAIN_S = 1.0
+AGAIN_MAX_S = 30.0
+
+
+class AppOperations(Protocol):
+    """What of portway's operations it does its steps with."""
+
+    async def put_app(
+        self,
+        stack: str,
+        app: App,
+        *,
+        count: int | None = None,
+        description: str = "",
+        note: str = "",
+        force: bool = False,
+        within_policy: bool = False,
+    ) -> PromotionView: ...
+    async def remove_app(self, stack: str, app: str) -> PromotionView: ...
+    async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> object: ...
+
+
+class StepFailed(Exception):
+    """A step that cannot be done, and why."""
+
+
+class Runner:
+    """`app_of` makes the App of an entry. The one task that ends deployments; others end one by `cancel`."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Callable[[], Catalogue],
+        documents: MarathonDocuments,
+        operations: AppOperations,
+        world: World,
+        clock: Clock,
+        happenings: Happenings,
+        app_of: Callable[[Entry], App],
+        saving: Callable[[Awaitable[None]], Awaitable[None]],
+    ) -> None:
+        self._catalogue, self._documents = catalogue, documents
+        self._operations, self._world, self._clock = operations, world, clock
+        self._happenings, self._app_of, self._saving = happenings, app_of, saving
+        self._signal = asyncio.Event()
+        self._lock = asyncio.Lock()  # one at a time says how far a deployment is
+        self._told: dict[str, int] = {}  # by deployment: the step that was said to begin
+        self._begun: dict[tuple[str, str], str] = {}  # by deployment and path: portway's deployment
+        self._retries: dict[
+            str, tuple[float, float]
+        ] = {}  # by deployment: when again, how long next
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._signal.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            running = bool(self._catalogue().deployments)
+            try:
+                async with asyncio.timeout(LOOK_S if running else None):
+                    await self._signal.wait()
+            except TimeoutError:
+                pass
+            self._signal.clear()
+            await self.look()
+
+    async def look(self) -> None:
+        """Bring every deployment as far as it goes now."""
+        for deployment in tuple(self._catalogue().deployments.values()):
+            if self._is_resting(deployment):
+                continue
+            try:
+                await self._advance(deployment)
+            except StepFailed as error:
+                await self.end(deployment, Status.FAILED, str(error))
+            except PortwayError as error:
+                self._rest(deployment, error)
+
+    def _is_resting(self, deployment: Deployment) -> bool:
+        at_s, _ = self._retries.get(deployment.id, (0.0, 0.0))
+        return asyncio.get_running_loop().time() < at_s
+
+    def _rest(self, deployment: Deployment, error: PortwayError) -> None:
+        """The world failed us: again later, and ever later."""
+        _, wait_s = self._retries.get(deployment.id, (0.0, AGAIN_S))
+        at_s = asyncio.get_running_loop().time() + wait_s
+        self._retries[deployment.id] = (at_s, min(AGAIN_MAX_S, wait_s * 2))
+        log.warning("marathon_step_waits", deployment=deployment.id, error=str(error))
+
+    async def _advance(self, deployment: Deployment) -> None:
+        while deployment.id in self._catalogue().deployments:
+            if deployment.step >= len(deployment.steps):
+                await self.end(deployment, Status.DONE)
+                return
+            self._tell_begun(deployment)
+            actions = deployment.steps[deployment.step]
+            done = [await self._act(deployment, action) for action in actions]
+            if not all(done):
+                return
+            self._retries.pop(deployment.id, None)
+            self._happenings.publish("deployment_step_success", **_step_fields(deployment))
+            after = replace(deployment, step=deployment.step + 1)
+            if after.step < len(after.steps):
+                await self._saving(self._keep(deployment, after))
+            deployment = after
+
+    async def _keep(self, before: Deployment, after: Deployment) -> None:
+        async with self._lock:
+            running = self._catalogue().deployments
+            if running.get(before.id) is before:
+                await self._documents.put_deployment(after)
+                running[after.id] = after
+
+    def _tell_begun(self, deployment: Deployment) -> None:
+        if self._told.get(deployment.id) != deployment.step:
+            self._told[deployment.id] = deployment.step
+            self._happenings.publish("deployment_info", **_step_fields(deployment))
+
+    async def _act(self, deployment: Deployment, action: Action) -> bool:
+        """Do what the action still needs; whether nothing is left of it."""
+        change = deployment.change_of(action.path)
+        entry = change and (change.after or change.before)
+        if change is None or entry is None or action.action.startswith("Start"):
+            return True  # what is new is started by the scaling that follows
+        state = self._world.apps.get(entry.app_id)
+        if change.after is None:
+            return await self._remove(entry, state)
+        if state is None or not is_put(state, change.after):
+            self._refuse_ended(deployment, entry, state)
+            await self._put(deployment, change, change.after)
+            return False
+        self._refuse_ended(deployment, entry, state)
+        return is_converged(self._world, state)
+
+    def _refuse_ended(self, deployment: Deployment, entry: Entry, state: AppState | None) -> None:
+        """A deployment of portway's own that was called off meanwhile ends this one as well."""
+        ours = self._begun.get((deployment.id, entry.path))
+        ran = state.deployment if state is not None else None
+        if ran is None or ours != ran.id:
+            return
+        if ran.status in (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED):
+            why = ran.reason or f"the deployment of {entry.app_id} was {ran.status.value}"
+            raise StepFailed(why)
+
+    async def _remove(self, entry: Entry, state: AppState | None) -> bool:
+        if state is None:
+            return True
+        if state.target is not None:
+            stack, _, name = entry.app_id.partition("/")
+            await self._operations.remove_app(stack, name)
+        return False
+
+    async def _put(self, deployment: Deployment, change: EntryChange, entry: Entry) -> None:
+        stack, _, name = entry.app_id.partition("/")
+        state = self._world.apps.get(entry.app_id)
+        if state is not None and state.target is None:
+            return  # the last of its name is still going
+        for instance_id in change.victims:
+            await self._stop(stack, instance_id, state)
+        try:
+            await self._operations.put_app(
+                stack,
+                self._app_of(entry),
+                count=entry.count,
+                description=f"Marathon version {entry.version} of {entry.path}",
+                note=f"{entry.path} is deployed in its version {entry.version}",
+                force=state is not None and version_put(state) != entry.config_version,
+                within_policy=entry.within_policy,
+            )
+        except UserError as error:
+            raise StepFailed(f"{name} cannot run: {error.message}") from error
+        if (now := self._world.apps.get(entry.app_id)) is not None and now.deployment is not None:
+            self._begun[deployment.id, entry.path] = now.deployment.id
+
+    async def _stop(self, stack: str, instance_id: str, state: AppState | None) -> None:
+        if state is not None and any(r.id == instance_id for r in state.live):
+            name = instance_id.rpartition("/")[2]
+            await self._operations.stop_instance(stack, name, reason="killed by its user")
+
+    async def end(self, deployment: Deployment, status: Status, reason: str = "") -> None:
+        """Nothing more is done of it; everybody is told how it ended."""
+        ended = replace(
+            deployment,
+            status=status,
+            reason=reason,
+            step=len(deployment.steps) if status is Status.DONE else deployment.step,
+        )
+        await self._saving(self._end(ended))
+
+    async def _end(self, ended: Deployment) -> None:
+        async with self._lock:
+            catalogue = self._catalogue()
+            if ended.id not in catalogue.deployments:
+                return
+            await self._documents.put_deployment(ended)
+            forgotten = catalogue.end(ended, kept_max=ENDED_KEPT)
+            if forgotten is not None:
+                await self._documents.delete_deployment(forgotten)
+        self._told.pop(ended.id, None)
+        self._retries.pop(ended.id, None)
+        self._begun = {key: name for key, name in self._begun.items() if key[0] != ended.id}
+        self._tell_end(ended)
+
+    def _tell_end(self, ended: Deployment) -> None:
+        publish, plan = self._happenings.publish, shown_plan(ended)
+        if ended.status is Status.DONE:
+            publish("deployment_success", id=ended.id, plan=plan)
+            return
+        if ended.step < len(ended.steps):
+            publish("deployment_step_failure", **_step_fields(ended))
+        publish("deployment_failed", id=ended.id, plan=plan, reason=ended.reason)
+
+
+def version_put(state: AppState) -> str:
+    """The version of the definition that the App was last put in; "" where it is none of ours."""
+    origin = origin_of(state.target.app) if state.target is not None else None
+    return origin.version if origin is not None else ""
+
+
+def is_put(state: AppState, entry: Entry) -> bool:
+    """Whether the App is aimed at this definition."""
+    return version_put(state) == entry.config_version and state.count == entry.count
+
+
+def is_converged(world: World, state: AppState) -> bool:
+    """Whether as many instances as there should be are healthy and ready, and no other is left."""
+    deployment, target = state.deployment, state.target
+    if target is None or (deployment and deployment.status is DeploymentStatus.RUNNING):
+        return False
+    live = [r for r in state.live if r.identity.slot != RUN_SLOT]
+    return len(live) == state.count and all(
+        r.identity.revision == target.id and is_healthy(world, r) for r in live
+    )
+
+
+def _step_fields(deployment: Deployment) -> dict[str, object]:
+    step = deployment.steps[deployment.step]
+    return {
+        "plan": shown_plan(deployment),
+        "currentStep": {"actions": [action.shown for action in step]},
+    }

@@ -1,0 +1,31 @@
+"""MarathonSettings: what the Marathon face can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from portway.config import Config
+from portway.core.ports import PortRange
+from portway.manifests.marathon.settings import Settings
+
+_SERVICE_PORTS = PortRange(first=10000, last=20000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarathonSettings:
+    """`service_ports`: those given to apps that name none. `definitions`: how definitions are read."""
+
+    definitions: Settings = Settings()
+    service_ports: PortRange = _SERVICE_PORTS
+    max_running_deployments: int = 100
+    leader: str = (
+        "127.0.0.1:8080"  # this server's address, as X-Marathon-Leader and /v2/leader say it
+    )
+    version: str = "1.11.24"  # of Marathon, whose behaviour this is
+
+
+def settings_of(config: Config) -> MarathonSettings:
+    """What a server's configuration says of it."""
+    return MarathonSettings(
+        service_ports=config.service_ports, leader=config.listen or "localhost:0"
+    )
