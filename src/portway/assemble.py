@@ -76,6 +76,7 @@ async def running(
             for warning in HostPorts().range_warnings(config.host_ports):
                 controller.world.problems["host ports"] = warning
         operations = PortwayOperations(controller, config, stop or asyncio.Event())
+        await operations.marathon.open()
         async with asyncio.TaskGroup() as group:
             work = group.create_task(_work(controller, operations, config))
             try:
@@ -95,6 +96,7 @@ async def _work(controller: Controller, operations: PortwayOperations, config: C
     scaler = Scaler(world, documents, clock, operations.scale, controller.engine.usage)
     async with asyncio.TaskGroup() as group:
         group.create_task(controller.run())
+        group.create_task(operations.marathon.run())
         group.create_task(scaler.run())
         group.create_task(LogShipper(controller, _names(config, world.home_id)).run())
 
@@ -181,7 +183,9 @@ async def serve(config: Config) -> None:
         settled_heap(operations.controller.looked),
     ):
         await serve_http(
-            create_app(operations, settings, _aws_settings(config, operations)),
+            create_app(
+                operations, settings, _aws_settings(config, operations), operations.marathon
+            ),
             unix_socket=config.socket_path,
             listen=config.listen,
             started=lambda: log.info(
