@@ -32,8 +32,9 @@ from portway.controller.ports.host_ports import HostPorts
 from portway.controller.ports.leases import Leases
 from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.world import app_of
+from portway.core.app import CheckKind
 from portway.core.aws_names import AwsNames
-from portway.core.balancing.targets import FAILED
+from portway.core.balancing.targets import CODES, FAILED
 from portway.core.errors import PortwayError
 from portway.core.port_words import PortKind
 from portway.core.ports import EPHEMERAL, PortPool
@@ -328,6 +329,8 @@ class MemoryChecker:
         self._engine = engine
 
     async def check(self, target: ProbeTarget) -> tuple[bool, str]:
+        if target.check.kind is CheckKind.NONE:
+            return True, "not checked"
         return self._engine.health_of(target.instance_id)
 
 
@@ -338,5 +341,7 @@ class MemoryTargetChecker:
         self._engine = engine
 
     async def check(self, target: ProbeTarget) -> tuple[bool, str]:
-        passed = not target.subject or self._engine.health_of(target.subject)[0]
-        return passed, "" if passed else FAILED
+        if not target.subject:
+            return True, ""
+        passed, detail = self._engine.health_of(target.subject)
+        return passed, "" if passed else detail if detail.startswith(CODES) else FAILED

@@ -175,11 +175,17 @@ class Draft:
             revision=record.identity.revision,
             reason=record.reason,
             never_healthy=record.phase is Phase.DRAINING and record.ready_at_ms is None,
-            never_started=record.phase is Phase.GONE and record.started_at_ms is None,
+            never_started=_never_ran(record),
             by_others=record.phase is Phase.DRAINING or is_away(self.observed, record),
             started_at_ms=record.started_at_ms,
         )
         self.change(failures=(*self.state.failures, failure)[-FAILURES_KEPT:])
+
+
+def _never_ran(record: InstanceRecord) -> bool:
+    """Whether it ended before its engine ran it; one that has an exit code did run, however shortly."""
+    is_over = record.phase is Phase.GONE
+    return is_over and record.started_at_ms is None and record.exit_code is None
 
 
 def _entered(record: InstanceRecord, phase: Phase, now_ms: int) -> Mapping[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from portway.core.app import App, Exposure, HealthCheck, PortSpec, Rollout, TargetBinding
-from portway.core.balancing.model import Target
+from portway.core.balancing.model import LoadBalancer, Target
 from portway.core.balancing.targets import TargetState
 from portway.core.instance import Phase
+from portway.core.network.defaults import default_group_id, default_vpc_id
 from portway.core.routes import EndpointState
 from tests.controller.inprocess import Portway
 from tests.core.balancing.values import BALANCER, GROUP, LISTENER
@@ -38,7 +39,10 @@ async def portway() -> AsyncIterator[Portway]:
 
 
 async def registered(portway: Portway, *values: Any) -> None:
-    await portway.controller.balancing.registry.put(*values)
+    """Keep them; a load balancer is in the default security group, which its targets admit."""
+    group = default_group_id(default_vpc_id(portway.world.home_id))
+    kept = [replace(v, security_groups=(group,)) if isinstance(v, LoadBalancer) else v for v in values]  # fmt: skip
+    await portway.controller.balancing.registry.put(*kept)
     portway.controller.balancing.touch()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from portway.controller.balancing.checker import TargetChecker
+from portway.controller.balancing.checker import AdmittedChecker, TargetChecker
 from portway.controller.health.probes import ProbeTarget
 from portway.core.app import CheckKind, HealthCheck
 from portway.core.balancing.targets import CODES, FAILED, TIMED_OUT
@@ -50,7 +50,7 @@ async def checked(number: int, barred: str = "", **fields: object) -> tuple[bool
     async def says(_: str) -> str:
         return barred
 
-    return await TargetChecker(says).check(target)
+    return await AdmittedChecker(TargetChecker(), says).check(target)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from portway.core.instance import Phase
 from portway.core.plan import Blocked
 from tests.core.ecs.made import APP_ID, NAMES, origin, record, state
 
-NO_GROUPS: Any = SimpleNamespace(registry=SimpleNamespace(groups={}))
+NO_GROUPS: Any = SimpleNamespace(registry=SimpleNamespace(group=lambda arn: None))
 
 
 def troubles(*codes: str, target: str | None = "R1") -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def troubles(*codes: str, target: str | None = "R1") -> tuple[str, ...]:
     world.obstacles[APP_ID] = tuple(
         Blocked(app_id=APP_ID, reason="r", code=code, node="local") for code in codes
     )
-    return service_facts(state(target=target), origin(), world, NAMES, NO_GROUPS).troubles
+    return service_facts(state(target=target), origin(), world, NAMES, NO_GROUPS, now_ms=0).troubles
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,6 @@ def test_other_obstacles_and_a_deleted_service_are_silent() -> None:
 def test_a_task_whose_container_fails_its_check_is_named() -> None:
     world, sick, well = World(), record(1, Phase.READY), record(2, Phase.READY)
     world.health[sick.id] = Health(status=HealthStatus.FAILING)
-    facts = service_facts(state(sick, well), origin(), world, NAMES, NO_GROUPS)
+    facts = service_facts(state(sick, well), origin(), world, NAMES, NO_GROUPS, now_ms=0)
     assert [*facts.unhealthy] == [sick.id]
     assert facts.unhealthy[sick.id].endswith("failed container health checks.")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from portway.controller.balancing.checker import TargetChecker
+from portway.controller.balancing.checker import AdmittedChecker, TargetChecker
 from portway.controller.balancing.registry import Balancer, Registry
 from portway.controller.clock import Clock
 from portway.controller.health.probes import Checker, Prober, ProbeTarget
@@ -112,7 +112,8 @@ class Balancing:
         self._probed: set[str] = set()  # the groups that are checked
         self._told: dict[str, tuple[Route, ...]] = {}
         self.certificates: dict[str, Certificate] = {}
-        self.prober = Prober(checker or TargetChecker(self._bar), clock, self.health, self._changed)
+        asking = AdmittedChecker(checker or TargetChecker(), self._bar)
+        self.prober = Prober(asking, clock, self.health, self._changed)
 
     async def open(self, serve_certificates: Callable[[], Awaitable[None]]) -> None:
         """Everything that is stored; its certificates are served together with the others."""

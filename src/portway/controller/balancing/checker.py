@@ -1,4 +1,4 @@
-"""TargetChecker: asks a target once, and says in AWS's words what came of it."""
+"""Targets are asked once, and what came of it is said in AWS's words."""
 
 from __future__ import annotations
 
@@ -6,23 +6,34 @@ from collections.abc import Awaitable, Callable
 
 from portway.controller.health.asker import Asker
 from portway.controller.health.checks import ours
-from portway.controller.health.probes import ProbeTarget
+from portway.controller.health.probes import Checker, ProbeTarget
 from portway.core.app import CheckKind
 from portway.core.balancing.targets import CODES, FAILED, TIMED_OUT
 from portway.core.health import matches_status
 
 
-class TargetChecker:
-    """`barred`: why the network of AWS lets nothing through to a target, by its key; "" = it does."""
+class AdmittedChecker:
+    """Asks only whom the network of AWS lets a load balancer reach; `barred`: why not, by a target's key; "" = it does."""
 
-    def __init__(self, barred: Callable[[str], Awaitable[str]]) -> None:
-        self._asker = Asker("ELB-HealthChecker/2.0")
+    def __init__(self, checker: Checker, barred: Callable[[str], Awaitable[str]]) -> None:
+        self._checker = checker
         self._barred = barred
 
     async def check(self, target: ProbeTarget) -> tuple[bool, str]:
         """(passed, the description that DescribeTargetHealth gives)."""
         if await self._barred(target.key):
             return False, TIMED_OUT
+        return await self._checker.check(target)
+
+
+class TargetChecker:
+    """Over the network."""
+
+    def __init__(self) -> None:
+        self._asker = Asker("ELB-HealthChecker/2.0")
+
+    async def check(self, target: ProbeTarget) -> tuple[bool, str]:
+        """(passed, the description that DescribeTargetHealth gives)."""
         assert target.port_number is not None
         try:
             status = await self._asker.ask(target.check, target.address, target.port_number)

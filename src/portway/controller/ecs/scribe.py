@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from portway.controller.clock import Clock
-from portway.controller.ecs.facts import Groups, service_facts, task_facts
+from portway.controller.ecs.facts import service_facts, task_facts
 from portway.controller.ecs.histories import (
     STOPPED_KEPT_MS,
     forget_stopped,
@@ -21,6 +21,7 @@ from portway.controller.ecs.histories import (
     keep_history,
     keep_stopped,
 )
+from portway.controller.ecs.unhealthy import Groups
 from portway.controller.world import World
 from portway.core.aws_names import AwsNames
 from portway.core.ecs.history import follow
@@ -151,9 +152,12 @@ class Scribe:
             return
         documents, names = self._around.store.documents, self._names()
         arn = names.service_arn(origin.cluster, origin.service)
-        facts = service_facts(state, origin, self._around.world, names, self._groups)
+        now_ms = self._around.clock.now_ms()
+        facts = service_facts(
+            state, origin, self._around.world, names, self._groups, now_ms=now_ms
+        )
         before = await history_of(documents, arn)
-        after = follow(before, facts, now_ms=self._around.clock.now_ms())
+        after = follow(before, facts, now_ms=now_ms)
         if after is not before:
             await keep_history(documents, arn, after)
 
