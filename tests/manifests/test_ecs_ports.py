@@ -43,7 +43,7 @@ def test_on_the_nodes_network_both_ports_are_one() -> None:
 
 def test_a_task_with_its_own_address_needs_no_host_port() -> None:
     (spec,) = ports({"containerPort": 80, "hostPort": 80}, mode="awsvpc")
-    assert (spec.host_port, spec.ephemeral) == (None, False)
+    assert (spec.host_port, spec.ephemeral, spec.leased) == (None, False, False)
 
 
 def test_a_range_is_a_run_of_ports() -> None:

@@ -170,7 +170,9 @@ def _spec(mapping: Body, container_port: int, body: Body, *, reach: Reach) -> Po
     is_said = written == 0 or bool(mapping.get("containerPortRange")) or bool(body.get("networkMode"))  # fmt: skip
     ephemeral = mode == "bridge" and host_port is None and (reach is Reach.NODE or is_said)
     if reach is Reach.NODE or protocol is Protocol.UDP:
-        return replace(spec, exposure=Exposure.HOST, host_port=host_port, ephemeral=ephemeral)
+        # At an address of its own a task answers itself: nothing of the node is published for it.
+        is_leased = mode != "awsvpc" or reach is not Reach.NODE
+        return replace(spec, exposure=Exposure.HOST, host_port=host_port, ephemeral=ephemeral, leased=is_leased)  # fmt: skip
     # A file's fixed host port is where its user looks for it: the listener, with any number of instances behind it.
     listener = (written,) if written and not is_own else ()
     return replace(spec, service_ports=listener, ephemeral=ephemeral)

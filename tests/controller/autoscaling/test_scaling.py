@@ -9,6 +9,7 @@ from portway.controller.autoscaling.measuring import app_id_of
 from portway.controller.autoscaling.scaling import ACTIVITY, POLICY, TARGET, Scaler
 from portway.controller.world import World
 from portway.core.app import App, Placement, Resources
+from portway.core.errors import RequestError
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 from portway.core.routes import RouteKey, ServedPool, ServedRoute
 from portway.core.state import AppState, Deployment, DeploymentStatus, Revision
@@ -37,6 +38,7 @@ class Around:
             placement=Placement(reserves=True),
             resources=Resources(cpu_shares=512, memory_bytes=1000),
         )
+        self.refusal: RequestError | None = None
         self.scaled: list[tuple[str, dict[str, int]]] = []
         self.used: dict[str, Usage] = {}
         self.scaler = Scaler(self.world, self.documents, self, self.scale, self.usage)
@@ -49,6 +51,8 @@ class Around:
         return {i: self.used[i] for i in instance_ids if i in self.used}
 
     async def scale(self, stack: str, counts: Mapping[str, int]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.scaled.append((stack, dict(counts)))
         self.have(counts["web"])
 
@@ -188,3 +192,13 @@ async def test_while_the_engine_cannot_tell_nothing_is_scaled():
     for _ in range(20):
         await around.look(0)
     assert around.scaled == []
+
+
+async def test_what_cannot_be_scaled_is_in_nobodys_way():
+    around = Around()
+    await around.policy()
+    around.refusal = RequestError("no room")
+    await around.look(1000)
+    await around.look(1350)
+    assert around.scaled == []
+    assert await around.documents.list(ACTIVITY) == ()

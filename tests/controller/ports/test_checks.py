@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from portway.controller.views import ReleaseRequest
+from portway.core.app import App, Exposure, PortSpec, Rollout
 from portway.core.errors import RequestError
 from portway.core.ports import PortRange
 from portway.engines.memory.world import ImageBehaviour
@@ -147,3 +148,16 @@ async def test_ports_without_a_kernel_to_ask_are_not_refused() -> None:
     async with running_portway(guard=None) as portway:
         await portway.deploy("shop", compose(web="image: web; ports: ['80:8080']"))
         assert portway.serving(80) == ["shop/web.1.1"]
+
+
+async def test_an_app_that_waits_for_its_fixed_port_holds_no_other_back(portway: Portway) -> None:
+    taken = PortSpec(name="80", container_port=80, exposure=Exposure.HOST, host_port=5353)
+    strict = Rollout(strict_bounds=True)
+    for app in (
+        App(id="c/static", image="web", ports=(taken,), rollout=strict),
+        App(id="c/free", image="web", rollout=strict),
+    ):
+        await portway.operations.put_app("c", app, count=2 if app.ports else 1)
+    await portway.operations.scale("c", {"free": 2})
+    assert portway.app("c/free").count == 2
+    assert "is fixed" in await refused(portway.operations.scale("c", {"static": 3, "free": 1}))

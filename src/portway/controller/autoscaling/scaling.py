@@ -55,7 +55,10 @@ class Scaler:
             own = [policy for policy in policies if policy.body["resource_id"] == key]
             state = self._world.apps.get(app_id_of(key))
             if own and state is not None and state.target is not None:
-                await self._look_at(target, own, state)
+                try:
+                    await self._look_at(target, own, state)
+                except PortwayError as error:  # the others are scaled all the same
+                    log.warning("service_not_scaled", resource=key, error=str(error))
 
     async def _look_at(self, target: Document, policies: list[Document], state: AppState) -> None:
         """Of several policies the one that wants most decides; all must agree to have fewer."""

@@ -62,9 +62,12 @@ class ChecksPorts:
         """Refuse a scaling that asks for more host ports than there are; one to fewer is never refused."""
         states = [s for s in self.controller.world.of_stack(stack) if s.target is not None]
         now = {s.app_id.rpartition("/")[2]: s.count for s in states}
-        if any(count > now.get(name, 0) for name, count in counts.items()):
+        growing = {name for name, count in counts.items() if count > now.get(name, 0)}
+        if growing:
             apps = [s.target.app for s in states if s.target is not None]
-            check_counts(self._ground(), stack, apps, {**now, **counts})
+            wanted = {**now, **counts}
+            check_fixed_counts(self._ground(), [a for a in apps if a.name in growing], wanted)
+            check_room(self._ground(), stack, apps, wanted)
 
     def _ground(self) -> Ground:
         public = [a.strip() for a in self.config.public_address.split(",") if a.strip()]
@@ -97,13 +100,12 @@ def check_ports(ground: Ground, stack: str, apps: Sequence[App], counts: Mapping
                 _check_fixed(ground, app, spec, host_port)
             if is_routed(spec):
                 _check_listeners(ground, app, spec)
-    check_counts(ground, stack, apps, counts)
+    check_fixed_counts(ground, apps, counts)
+    check_room(ground, stack, apps, counts)
 
 
-def check_counts(
-    ground: Ground, stack: str, apps: Sequence[App], counts: Mapping[str, int]
-) -> None:
-    """RequestError (409) where more instances are wanted than there are host ports for."""
+def check_fixed_counts(ground: Ground, apps: Sequence[App], counts: Mapping[str, int]) -> None:
+    """RequestError (409) where more instances are wanted than there are nodes for their fixed host port."""
     nodes = sum(1 for node in ground.world.nodes if node.available)
     for app in apps:
         fixed = [spec for spec in app.ports if app.fixed_host_port(spec) is not None]
@@ -115,6 +117,10 @@ def check_counts(
                 "(a short entry LISTENER:PORT): it serves any number.",
                 http_status=409,
             )
+
+
+def check_room(ground: Ground, stack: str, apps: Sequence[App], counts: Mapping[str, int]) -> None:
+    """RequestError (409) where more instances are wanted than there are host ports for."""
     for protocol in Protocol:
         needed = sum(counts[app.name] * _leased_ports(app, protocol) for app in apps)
         total, others = _room(ground, stack, protocol)
@@ -133,7 +139,10 @@ def _leased_ports(app: App, protocol: Protocol) -> int:
     return sum(
         1
         for spec in app.ports
-        if spec.protocol is protocol and not spec.ephemeral and app.fixed_host_port(spec) is None
+        if spec.protocol is protocol
+        and spec.leased
+        and not spec.ephemeral
+        and app.fixed_host_port(spec) is None
     )
 
 

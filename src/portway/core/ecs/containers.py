@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ def shown_containers(
                 **_spec(app, name),
                 **_what_runs(app, one),
                 **_ending(one, reason),
-                "networkInterfaces": [],
+                "networkInterfaces": _interfaces(app, one, task_id),
                 "healthStatus": health_word(one.health if one else "", _check(app, name)),
             }
         )
@@ -170,6 +171,25 @@ def _what_runs(app: App, one: ObservedContainer | None) -> dict[str, Any]:
     if one.image_id:
         shown["imageDigest"] = one.image_id
     return shown
+
+
+def interface_ids(task_id: str) -> tuple[str, str]:
+    """The ids of the network interface of a task in awsvpc mode, and of its attachment."""
+    digits = hashlib.sha256(task_id.encode()).hexdigest()
+    return f"eni-{digits[:17]}", f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"  # fmt: skip
+
+
+def own_address(app: App, seen: ObservedInstance | None) -> str:
+    """The address of a task in awsvpc mode, all of whose containers share it; "" while it has none."""
+    if app.network_mode is not NetworkMode.OWN or seen is None:
+        return ""
+    return next((c.address for c in seen.containers if c.address), seen.address)
+
+
+def _interfaces(app: App, one: ObservedContainer | None, task_id: str) -> list[dict[str, str]]:
+    if app.network_mode is not NetworkMode.OWN or one is None or not one.address:
+        return []
+    return [{"attachmentId": interface_ids(task_id)[1], "privateIpv4Address": one.address}]
 
 
 def _ending(one: ObservedContainer | None, reason: str) -> dict[str, Any]:
