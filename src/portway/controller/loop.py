@@ -76,8 +76,7 @@ class Controller:
         self.rest = Rest(self.world)
         self.access_log = access_log or AccessLog(None)
         self.policy = policy or PolicyFile(None)
-        self.lock = asyncio.Lock()
-        self.is_open = False
+        self.lock, self.is_open = asyncio.Lock(), False
         self.looked = asyncio.Event()  # everything was looked at once
         self.noticed: Callable[[Sequence[str]], None] = _nobody  # who else wants to know of changes
         self._dirty: set[str] = set()
