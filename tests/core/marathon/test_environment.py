@@ -110,6 +110,13 @@ def test_the_image_is_told_of_docker_containers_alone(docker: bool) -> None:
     assert told(app).get("MARATHON_APP_DOCKER_IMAGE") == ("nginx" if docker else None)
 
 
+def test_what_was_asked_for_is_told_where_the_limits_are_others() -> None:
+    asked = replace(ORIGIN, cpus={"": 0.001}, memory_mib={"": 4.0})
+    found = told(replace(WEB, labels=labels_of(asked)))
+    assert found["MARATHON_APP_RESOURCE_CPUS"] == "0.001"
+    assert found["MARATHON_APP_RESOURCE_MEM"] == "4.0"
+
+
 def test_a_port_of_two_protocols_is_one_port() -> None:
     both = (WEB.ports[0], PortSpec(name="http.udp", container_port=0, protocol=Protocol.UDP, shuffled=True, same_as="http"))  # fmt: skip
     found = told(replace(WEB, ports=both), 31005, 31005)

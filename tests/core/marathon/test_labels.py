@@ -20,6 +20,8 @@ FULL = Origin(
     enforces_role=True,
     own_labels={"a": "b"},
     disk_mib={"": 10.0},
+    cpus={"": 0.001},
+    memory_mib={"": 4.0},
     names={"p0": ""},
 )
 

@@ -64,6 +64,7 @@ def own_number(app: App, identity: InstanceIdentity, port_name: str) -> int:
 def _task(launch: Launch, origin: Origin, name: str, other: Container | None) -> Task:
     app = launch.app
     is_pod = name != names.APP_CONTAINER
+    key = name if is_pod else ""
     own_labels = users_labels(other.labels) if other else origin.own_labels
     resources = other.resources if other else app.resources
     return Task(
@@ -71,20 +72,22 @@ def _task(launch: Launch, origin: Origin, name: str, other: Container | None) ->
         path=origin.path,
         version=origin.version,
         docker_image=(app.image or "") if origin.docker else "",
-        cpus=_cpus(resources),
-        memory_mib=_memory_mib(resources),
-        disk_mib=origin.disk_mib.get(name if is_pod else "", 0.0),
+        cpus=origin.cpus.get(key, cpus_of(resources)),
+        memory_mib=origin.memory_mib.get(key, memory_mib_of(resources)),
+        disk_mib=origin.disk_mib.get(key, 0.0),
         enforces_role=origin.enforces_role,
         labels={**users_labels(app.labels), **(own_labels if is_pod else {})},
     )
 
 
-def _cpus(resources: Resources) -> float:
+def cpus_of(resources: Resources) -> float:
+    """How many processors an instance is told it has."""
     if resources.cpus is not None:
         return resources.cpus
     return 1.0 if resources.cpu_shares is None else resources.cpu_shares / CPU_SHARES
 
 
-def _memory_mib(resources: Resources) -> float:
+def memory_mib_of(resources: Resources) -> float:
+    """How much memory an instance is told it has."""
     held = resources.memory_bytes or resources.memory_reservation_bytes
     return 128.0 if held is None else held / MIB

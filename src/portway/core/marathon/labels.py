@@ -18,8 +18,9 @@ class Origin:
     """The definition of an App. `path` is its id; `version` when it last changed in more than its count, as Marathon writes it.
 
     `docker`: its container is of the type DOCKER. `own_labels`: those of a pod's first container (of the others they are
-    the container's own). `disk_mib`: by container of a pod, "" for an app; neither is enforced. `names`: by port of the App,
-    the name it was given, "" for none; only where the port is called otherwise here.
+    the container's own). `disk_mib`, `cpus`, `memory_mib`: what was asked for, by container of a pod, "" for an app, where
+    the App's own resources do not say it. `names`: by port of the App, the name it was given, "" for none; only where the
+    port is called otherwise here.
     """
 
     path: str
@@ -29,6 +30,8 @@ class Origin:
     enforces_role: bool = False
     own_labels: Mapping[str, str] = field(default_factory=dict)
     disk_mib: Mapping[str, float] = field(default_factory=dict)
+    cpus: Mapping[str, float] = field(default_factory=dict)
+    memory_mib: Mapping[str, float] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -42,6 +45,8 @@ def labels_of(origin: Origin) -> dict[str, str]:
         "enforces-role": "true" if origin.enforces_role else "",
         "own-labels": _written(origin.own_labels),
         "disk": _written(origin.disk_mib),
+        "cpus": _written(origin.cpus),
+        "memory": _written(origin.memory_mib),
         "names": _written(origin.names),
     }
     return {PREFIX + name: value for name, value in said.items() if value}
@@ -60,6 +65,8 @@ def origin_of(app: App) -> Origin | None:
         enforces_role=told.get("enforces-role") == "true",
         own_labels=_read(told.get("own-labels", "")),
         disk_mib=_read(told.get("disk", "")),
+        cpus=_read(told.get("cpus", "")),
+        memory_mib=_read(told.get("memory", "")),
         names=_read(told.get("names", "")),
     )
 

@@ -25,6 +25,7 @@ from portway.manifests.marathon.scheduling import (
     Making,
     backoff_of,
     constraint_of,
+    not_said,
     placement_of,
     resources_of,
     rollout_of,
@@ -128,6 +129,7 @@ def networks_of(definition: Body) -> tuple[Network, ...]:
 
 
 def _labels(definition: Body, container: Body, ports: Ports, making: Making) -> dict[str, str]:
+    cpus, memory_mib = not_said("", definition, definition.get("resourceLimits"))
     origin = Origin(
         path=definition["id"],
         version=making.version,
@@ -136,6 +138,8 @@ def _labels(definition: Body, container: Body, ports: Ports, making: Making) -> 
         enforces_role=making.enforces_role,
         disk_mib={"": float(definition["disk"])} if definition["disk"] else {},
         names=ports.given,
+        cpus=cpus,
+        memory_mib=memory_mib,
     )
     return {**own_labels(definition["labels"]), **labels_of(origin)}
 

@@ -27,6 +27,7 @@ from portway.manifests.marathon.scheduling import (
     Making,
     backoff_of,
     constraint_of,
+    not_said,
     placement_of,
     resources_of,
     rollout_of,
@@ -164,6 +165,11 @@ def _volumes(container: Body, pod: Body, app_id: str) -> Iterator[Volume]:
 
 def _labels(definition: Body, making: Making) -> dict[str, str]:
     containers = definition["containers"]
+    cpus: dict[str, float] = {}
+    memory_mib: dict[str, float] = {}
+    for each in containers:
+        more = not_said(each["name"], each["resources"], each.get("resourceLimits"))
+        cpus, memory_mib = cpus | more[0], memory_mib | more[1]
     origin = Origin(
         path=definition["id"],
         version=making.version,
@@ -174,5 +180,7 @@ def _labels(definition: Body, making: Making) -> dict[str, str]:
         disk_mib={
             c["name"]: float(c["resources"]["disk"]) for c in containers if c["resources"]["disk"]
         },
+        cpus=cpus,
+        memory_mib=memory_mib,
     )
     return {**own_labels(definition["labels"]), **labels_of(origin)}  # fmt: skip

@@ -17,6 +17,7 @@ from portway.core.app import (
     Rollout,
     Unreachable,
 )
+from portway.core.marathon.environment import cpus_of, memory_mib_of
 from portway.manifests.ecs_values import MIB
 
 Body = Mapping[str, Any]
@@ -100,6 +101,18 @@ def resources_of(asked: Body, limits: Body | None) -> Resources:
         cpus=None if cpus is None else max(float(cpus), _CPUS_MIN),
         cpu_shares=shares,
         memory_bytes=None if memory_mib is None else round(max(memory_mib, _MEMORY_MIN_MIB) * MIB),
+    )
+
+
+def not_said(
+    name: str, asked: Body, limits: Body | None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The processors and the MiB asked for where the resources of the App say something else: a limit, or the least there can be."""
+    found = resources_of(asked, limits)
+    cpus, memory_mib = float(asked["cpus"]), float(asked["mem"])
+    return (
+        {} if cpus_of(found) == cpus else {name: cpus},
+        {} if memory_mib_of(found) == memory_mib else {name: memory_mib},
     )
 
 
