@@ -195,9 +195,10 @@ def _threshold(written: Body | None, count: int | None) -> int | None:
 
 def _targets(body: Body) -> Iterator[TargetBinding]:
     for item in body.get("loadBalancers") or ():
-        if item.get("targetGroupArn"):
+        group = item.get("targetGroupArn") or item.get("loadBalancerName")
+        if group:
             yield TargetBinding(
-                group=item["targetGroupArn"],
+                group=group,
                 container=item["containerName"],
                 container_port=item["containerPort"],
             )

@@ -16,6 +16,7 @@ from portway.engines.memory import Fault, FaultKind
 from tests.api.aws.ecs.conftest import Ecs
 from tests.api.aws.ecs.test_running import run, until
 from tests.api.aws.ecs.test_services import GROUP, create, described, register, settled
+from tests.core.balancing.classics import CLASSIC
 
 VECTORS = Path(__file__).parents[3] / "vectors/ecs-services.jsonl"
 NOT_HERE = {
@@ -51,8 +52,13 @@ def _group(**fields: Any) -> Prepare:
     return prepare
 
 
+async def _classic(ecs: Ecs) -> None:
+    await ecs.portway.controller.balancing.registry.put(CLASSIC)
+
+
 PREPARED: dict[str, Prepare] = {
     "ecs-043": _running,
+    "ecs-046": _classic,
     "ecs-047": _group(check={"number_text": "8081"}),
     "ecs-048": _group(),
     "ecs-050": _group(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from portway.api.aws.ecs.classic import check_classic
 from portway.api.aws.ecs.common import invalid
 from portway.api.aws.ecs.definitions import Definition
 from portway.api.aws.face import Face
@@ -73,6 +74,7 @@ async def check_balancers(face: Face, spec: Body, definition: Definition) -> Non
         elif not all(host_ports):
             told = f"A host port mapping for the container port {one['containerPort']} is required"
             raise invalid(told)
+    check_classic(face.operations.balancing.registry, spec, definition.body)
 
 
 async def _check_group(face: Face, arn: str, definition: Body, host_ports: Sequence[int]) -> None:
