@@ -98,6 +98,17 @@ def test_tasks_started_together_are_one_sentence() -> None:
     ]
 
 
+def test_however_late_anybody_looks_a_task_is_unhealthy_before_it_is_replaced() -> None:
+    sick, fresh = record(1, Phase.READY), record(2, Phase.PLANNED)
+    history = look(History(), state(sick))
+    before = len(history.events)
+    history = look(history, state(sick, fresh), unhealthy={sick.id: "unhealthy"}, now_ms=99_000)
+    assert [line.partition(":")[0] for line in said(history)[before:]] == [
+        "unhealthy",
+        "has started 1 tasks",
+    ]
+
+
 def test_what_replaces_an_unhealthy_task_says_so() -> None:
     sick = record(1, Phase.READY)
     trouble = (

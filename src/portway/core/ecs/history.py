@@ -151,7 +151,19 @@ def _tell_unhealthy(telling: _Telling) -> None:
     """A task that fails its checks while it should run."""
     unhealthy = telling.facts.unhealthy
     for record in telling.fresh(UNHEALTHY, lambda r: r.id in unhealthy):
-        telling.say(record.draining_at_ms, unhealthy[record.id])
+        telling.say(_found_at_ms(telling, record), unhealthy[record.id])
+
+
+def _found_at_ms(telling: _Telling, record: InstanceRecord) -> int | None:
+    """When it was found out: at the latest when what replaces it was started, though nobody had looked yet."""
+    fresh = (
+        other.planned_at_ms
+        for other in telling.records
+        if other.identity.revision == record.identity.revision
+        and other.planned_at_ms > record.planned_at_ms
+        and not telling.is_told(other, STARTED)
+    )
+    return min((at_ms for at_ms in (record.draining_at_ms, *fresh) if at_ms), default=None)
 
 
 def _tell_started(telling: _Telling) -> None:
