@@ -20,6 +20,7 @@ from portway.controller.views import (
 )
 from portway.controller.world import World, short_id
 from portway.core.app import Exposure, ListenerProtocol, PortSpec, Protocol
+from portway.core.balancing.model import is_classic
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
@@ -47,6 +48,7 @@ def present_stack(world: World, name: str, *, now_ms: int) -> StackView:
         created_at_ms=stack.created_at_ms,
         apps=apps,
         urls=tuple(_public_urls(world, name)),
+        loose=stack.loose,
     )
 
 
@@ -449,7 +451,12 @@ def _published_note(state: AppState, spec: PortSpec) -> str:
         one.group.split("/")[-2:][0] for one in bound if one.container_port == spec.container_port
     }
     if groups:
-        return f"behind the load balancers of target group {', '.join(sorted(groups))}"
+        kind = (
+            "load balancer"
+            if any(is_classic(one.group) for one in bound)
+            else "load balancers of target group"
+        )
+        return f"behind the {kind} {', '.join(sorted(groups))}"
     what = "UDP is" if spec.protocol is Protocol.UDP else "this port is"
     return f"{what} published by the engine, not balanced"
 
