@@ -22,6 +22,7 @@ class Overview:
     nodes: tuple[NodeView, ...] = ()
     health: Mapping[str, Health] = field(default_factory=dict)
     blocked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    since_ms: Mapping[str, int] = field(default_factory=dict)  # when a stack was made
     sees_engine: bool = True
 
 
@@ -42,5 +43,10 @@ def overview_of(
         nodes=world.nodes,
         health={name: world.health[name] for name in records if name in world.health},
         blocked={app_id: world.blocked[app_id] for app_id in states if world.blocked.get(app_id)},
+        since_ms={
+            name: world.stacks[name].created_at_ms
+            for name in {app_id.rpartition("/")[0] for app_id in states}
+            if name in world.stacks
+        },
         sees_engine=world.instances is not None,
     )

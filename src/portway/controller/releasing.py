@@ -10,6 +10,7 @@ from portway.controller.views import ReleaseRequest
 from portway.controller.world import World
 from portway.core.app import App, NetworkMode
 from portway.core.containers import fault_of
+from portway.core.ecs.labels import labels_of
 from portway.core.errors import EngineError, EngineErrorKind, ImageMissingError, RequestError
 from portway.core.ports import LOOPBACK, addresses_conflict
 from portway.core.routes import RouteKey
@@ -62,7 +63,13 @@ def parse_request(
             f"{request.manifest_name} names no service to run",
             hint="Add a service, or choose its profile with --profile.",
         )
-    return manifest
+    return replace(manifest, apps=tuple(_labelled(app, manifest) for app in manifest.apps))
+
+
+def _labelled(app: App, manifest: Manifest) -> App:
+    """The App, known to the AWS face as the service of ECS that it is."""
+    origin = manifest.origins.get(app.name)
+    return replace(app, labels={**app.labels, **labels_of(origin)}) if origin else app
 
 
 async def with_images(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from portway.core.app import App
+from portway.core.ecs.labels import Origin
 from portway.core.errors import Problem
 
 
@@ -13,11 +15,13 @@ class Manifest:
     """The Apps of one file. `name` is the stack name the file itself gives, "" when it gives none.
 
     `warnings` are odd but harmless (unknown keys, things that mean nothing here), in file order.
+    `origins`: of Apps by name that are services of ECS, which.
     """
 
     name: str
     apps: tuple[App, ...]
     warnings: tuple[Problem, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from portway.core.app import App
 from portway.core.aws_names import slug
+from portway.core.ecs.labels import SERVICE, Origin
 from portway.core.errors import ManifestError, Problem
 from portway.core.suggest import did_you_mean
 from portway.manifests.base import Manifest
@@ -46,6 +47,15 @@ class _Part:
     @property
     def body(self) -> Mapping[str, Any]:
         return self.checked.body
+
+    @property
+    def revision(self) -> int:
+        """What describe-task-definition printed; a file that says nothing is the first."""
+        inner: Any = self.placed.value
+        for key in self.where:
+            inner = inner[key]
+        said = inner.get("revision")
+        return said if isinstance(said, int) and said > 0 else 1
 
     def problem(self, fault: Fault) -> Problem:
         return self.placed.problem((*self.where, *fault.where), fault.message, fault.hint)
@@ -99,7 +109,12 @@ def _parsed(
     if problems:
         raise ManifestError(problems)
     apps = _apps(definitions, services, stack=stack, secrets=secrets or {})
-    return Manifest(name="", apps=tuple(apps), warnings=tuple(_warnings(definitions, services)))
+    return Manifest(
+        name="",
+        apps=tuple(apps),
+        warnings=tuple(_warnings(definitions, services)),
+        origins={slug(origin.service): origin for origin in _origins(definitions, services, stack)},
+    )
 
 
 def _sort(
@@ -220,6 +235,25 @@ def _apps(
     for family, part in families.items():
         if family not in served:
             yield made(part.body, family)
+
+
+def _origins(definitions: list[_Part], services: list[_Part], stack: str) -> Iterator[Origin]:
+    """What the AWS face shows the Apps as: services of a cluster called like the stack, where a cluster can be."""
+    if slug(stack) != stack:
+        return
+    families = {part.body["family"]: part for part in definitions}
+    named = [(_definition_of(part, families), _service_name(part, families)) for part in services]
+    served = {definition.body["family"] for definition, _ in named if definition}
+    named += [(part, family) for family, part in families.items() if family not in served]
+    for definition, name in named:
+        assert definition is not None
+        yield Origin(
+            kind=SERVICE,
+            cluster=stack,
+            service=name,
+            task_definition=f"{definition.body['family']}:{definition.revision}",
+            is_of_files=True,
+        )
 
 
 def _warnings(definitions: list[_Part], services: list[_Part]) -> Iterator[Problem]:

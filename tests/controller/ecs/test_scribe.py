@@ -111,6 +111,33 @@ async def test_the_app_of_a_task_that_ended_goes_and_says_how(portway: Portway) 
     assert stopped["taskArn"].endswith("/ab")
 
 
+async def test_a_service_whose_app_was_taken_away_is_kept_as_deleted(portway: Portway) -> None:
+    documents = portway.store.documents
+
+    async def status(name: str, of: Portway = portway) -> str:
+        found = await of.store.documents.get("ecs.service", name)
+        assert found is not None
+        return found.body["status"]
+
+    made = {"cluster": "c", "status": "ACTIVE", "created_at_ms": portway.clock.now_ms()}
+    await documents.put("ecs.service", "web", {**made, "name": "web"})
+    await documents.put("ecs.service", "other", {**made, "name": "other"})
+    await put(portway, WEB, count=1)
+    await portway.operations.delete_stack("c")
+    await portway.until(lambda: "c" not in portway.world.stacks)
+    await portway.idle(1)
+    assert (await status("web"), await status("other")) == ("DRAINING", "ACTIVE")
+    # One that a crash kept from being told is found when the next server begins; a younger one is left alone.
+    later = portway.clock.now_ms() + 60_000
+    await documents.put("ecs.service", "new", {**made, "name": "new", "created_at_ms": later})
+    after = await portway.successor()
+    try:
+        await after.idle(1)
+        assert (await status("other", after), await status("new", after)) == ("DRAINING", "ACTIVE")
+    finally:
+        await after.crash()
+
+
 async def test_of_apps_made_otherwise_nothing_is_written(portway: Portway) -> None:
     await put(portway, replace(WEB, labels={}), count=1)
     assert await portway.store.documents.list("ecs.history") == ()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from portway.core.aws_names import service_app_id
 from portway.core.ecs.history import History
-from portway.store.base import Documents
+from portway.store.base import DocumentChangedError, Documents
 from portway.store.codec import from_body, to_body
 
+SERVICE_KIND = "ecs.service"
 HISTORY_KIND = "ecs.history"
 TASK_KIND = "ecs.task"
 EXTRA_KIND = "ecs.task-extra"  # by the task's ARN: its tags and overrides
@@ -30,6 +34,17 @@ async def keep_history(documents: Documents, service_arn: str, history: History)
 async def forget_history(documents: Documents, service_arn: str) -> None:
     """A new service of the name begins anew."""
     await documents.delete(HISTORY_KIND, service_arn)
+
+
+async def end_services(documents: Documents, gone_at_ms: Callable[[str], int]) -> None:
+    """Mark the services whose Apps are gone, unless they were made since."""
+    for document in await documents.list(SERVICE_KIND):
+        body = document.body
+        ended_ms = gone_at_ms(service_app_id(body["cluster"], body["name"]))
+        if body.get("status") == "ACTIVE" and body.get("created_at_ms", 0) < ended_ms:
+            with suppress(DocumentChangedError):  # somebody does something with it at this moment
+                ended = {**body, "status": "DRAINING"}
+                await documents.put(SERVICE_KIND, document.key, ended, document.version)
 
 
 async def keep_stopped(documents: Documents, task: dict[str, Any], app_id: str) -> None:

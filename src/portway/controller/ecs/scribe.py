@@ -16,15 +16,17 @@ from portway.controller.clock import Clock
 from portway.controller.ecs.facts import service_facts, task_facts
 from portway.controller.ecs.histories import (
     STOPPED_KEPT_MS,
+    end_services,
     forget_stopped,
     history_of,
     keep_history,
     keep_stopped,
 )
 from portway.controller.ecs.unhealthy import Groups
+from portway.controller.ecs.unstarted import failed_to_start
 from portway.controller.world import World
 from portway.core.aws_names import AwsNames
-from portway.core.ecs.history import follow
+from portway.core.ecs.history import History, follow
 from portway.core.ecs.labels import SERVICE, Origin, origin_of_state
 from portway.core.ecs.tasks import shown_task
 from portway.core.errors import PortwayError
@@ -35,6 +37,7 @@ from portway.store.base import Batch, Store
 log = structlog.get_logger()
 
 AGAIN_S = 1.0
+_ANY = ""  # any App that is not there: what a crash may have kept from being noted
 LOOK_S = 30.0  # without any news: what lasts is told again, what is old is dropped
 ZONE = "a"  # every machine is in the first zone of the region
 
@@ -60,6 +63,8 @@ class Scribe:
             str, dict[str, Revision]
         ] = {}  # by App and id: a state forgets what no live instance runs
         self._stopped: dict[str, tuple[dict[str, Any], str]] = {}  # by ARN, and of which App
+        self._told: dict[str, History] = {}  # by App, as stored
+        self._gone: dict[str, int] = {}  # Apps that were deleted, and when
         self._signal = asyncio.Event()
 
     def _names(self) -> AwsNames:
@@ -68,6 +73,11 @@ class Scribe:
 
     def resume(self) -> None:
         """Look at everything once: what was saved and not told yet is told now."""
+        self._gone[_ANY] = self._around.clock.now_ms()
+        self._signal.set()
+        self._look()
+
+    def _look(self) -> None:
         for state in self._around.world.apps.values():
             self._take(state)
 
@@ -76,7 +86,10 @@ class Scribe:
         for state in batch.apps:
             self._take(state)
         for app_id in batch.deleted_apps:
-            self._known.pop(app_id, None)
+            self._told.pop(app_id, None)
+            if self._known.pop(app_id, None) is not None:
+                self._gone[app_id] = self._around.clock.now_ms()
+                self._signal.set()
         for event in batch.events if not batch.apps else ():
             state = self._around.world.apps.get(event.app_id)
             if state is not None:
@@ -122,7 +135,7 @@ class Scribe:
                 async with asyncio.timeout(LOOK_S):
                     await self._signal.wait()
             except TimeoutError:
-                self.resume()
+                self._look()
             self._signal.clear()
             try:
                 await self.write()
@@ -144,7 +157,22 @@ class Scribe:
                 await self._write_app(state, origin)
             if self._waiting.get(app_id) is state:
                 del self._waiting[app_id]
+        await self._note_gone()
         await forget_stopped(documents, before_ms=now_ms - STOPPED_KEPT_MS)
+
+    async def _note_gone(self) -> None:
+        """A service whose App somebody took away is as one that was deleted over the AWS face: its name is free."""
+        gone, self._gone = self._gone, {}
+        try:
+            if gone:
+                apps = self._around.world.apps
+                await end_services(
+                    self._around.store.documents,
+                    lambda app_id: gone.get(app_id, gone.get(_ANY, 0)) if app_id not in apps else 0,
+                )
+        except PortwayError:
+            self._gone = {**gone, **self._gone}
+            raise
 
     async def _write_app(self, state: AppState, origin: Origin) -> None:
         if origin.kind != SERVICE:
@@ -153,18 +181,24 @@ class Scribe:
         documents, names = self._around.store.documents, self._names()
         arn = names.service_arn(origin.cluster, origin.service)
         now_ms = self._around.clock.now_ms()
-        facts = service_facts(
-            state, origin, self._around.world, names, self._groups, now_ms=now_ms
-        )
-        before = await history_of(documents, arn)
+        facts = service_facts(state, origin, self._around.world, names, self._groups, now_ms=now_ms)
+        before = self._told.get(state.app_id) or await history_of(documents, arn)
         after = follow(before, facts, now_ms=now_ms)
         if after is not before:
             await keep_history(documents, arn, after)
+        if self._waiting.get(state.app_id) is state:  # else it may be another service by now
+            self._told[state.app_id] = after
 
     async def _end_finished(self, state: AppState) -> None:
         """A task of its own runs once: its App goes when it has stopped."""
-        ran = bool(state.instances)
-        if state.target is not None and ran and not state.live:
+        ran, names = bool(state.instances), self._names()
+        around, zone = self._around, f"{names.region}{ZONE}"
+        failed = failed_to_start(
+            state, around.world, names, zone=zone, now_ms=around.clock.now_ms()
+        )
+        if failed is not None:
+            await keep_stopped(around.store.documents, failed, state.app_id)
+        if failed is not None or (state.target is not None and ran and not state.live):
             await self.end_app(state.app_id)
 
 

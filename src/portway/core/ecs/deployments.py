@@ -107,7 +107,7 @@ def _made(state: AppState, names: AwsNames, revision: Revision) -> ServiceDeploy
         id=names.deployment_id(state.app_id, revision.id),
         is_primary=is_primary,
         revision=revision,
-        task_definition=origin.task_definition if origin else "",
+        task_definition=origin.definition_arn(names) if origin else "",
         counts=counts_of(live, desired=state.count if is_primary else staying),
         failed_tasks=_failed_in_a_row(state, revision, of_it),
         created_at_ms=created_at_ms,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portway.core.app import App
+from portway.core.aws_names import AwsNames
 from portway.core.state import AppState
 
 SERVICE = "service"
@@ -16,9 +17,10 @@ _PREFIX = "portway.ecs."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where an App came from. Names are as their maker wrote them; `task_definition` is an ARN.
+    """Where an App came from. Names are as their maker wrote them; `task_definition` is an ARN, of files "family:revision".
 
     `started_by`, `group` and `task_id` are a task's own; of a service's tasks they follow from the service.
+    `is_of_files`: the service was deployed as files, so its stack is deployed as a whole.
     """
 
     kind: str
@@ -29,6 +31,13 @@ class Origin:
     group: str = ""
     launch_type: str = "EC2"
     task_id: str = ""
+    is_of_files: bool = False
+
+    def definition_arn(self, names: AwsNames) -> str:
+        """The ARN of the task definition."""
+        if not self.is_of_files:
+            return self.task_definition
+        return names.task_definition_arn(self.family, int(self.task_definition.rpartition(":")[2]))
 
     @property
     def family(self) -> str:
@@ -54,6 +63,7 @@ def labels_of(origin: Origin) -> dict[str, str]:
         "group": origin.group,
         "launch-type": origin.launch_type,
         "task-id": origin.task_id,
+        "files": "yes" if origin.is_of_files else "",
     }
     return {_PREFIX + name: value for name, value in said.items() if value}
 
@@ -85,4 +95,5 @@ def _read(labels: Mapping[str, str]) -> Origin | None:
         group=labels.get(f"{_PREFIX}group", ""),
         launch_type=labels.get(f"{_PREFIX}launch-type", "EC2"),
         task_id=labels.get(f"{_PREFIX}task-id", ""),
+        is_of_files=labels.get(f"{_PREFIX}files") == "yes",
     )

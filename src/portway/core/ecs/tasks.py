@@ -9,7 +9,12 @@ from typing import Any
 from portway.core.app import App
 from portway.core.aws_names import AwsNames
 from portway.core.ecs import words
-from portway.core.ecs.containers import health_of_task, shown_containers
+from portway.core.ecs.containers import (
+    health_of_task,
+    interface_ids,
+    own_address,
+    shown_containers,
+)
 from portway.core.ecs.labels import SERVICE, Origin
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 
@@ -129,7 +134,7 @@ def shown_task(facts: TaskFacts, names: AwsNames) -> dict[str, Any]:
     shown = {
         "taskArn": names.task_arn(origin.cluster, task_id),
         "clusterArn": names.cluster_arn(origin.cluster),
-        "taskDefinitionArn": origin.task_definition,
+        "taskDefinitionArn": origin.definition_arn(names),
         "containerInstanceArn": names.container_instance_arn(origin.cluster, record.identity.node),
         "availabilityZone": facts.zone,
         "group": origin.task_group,
@@ -140,7 +145,7 @@ def shown_task(facts: TaskFacts, names: AwsNames) -> dict[str, Any]:
         "connectivity": "CONNECTED",
         "healthStatus": health_of_task(containers, app),
         "enableExecuteCommand": False,
-        "attachments": [],
+        "attachments": _attachments(facts, task_id),
         "attributes": [],
         "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []},
         "tags": [],
@@ -155,6 +160,27 @@ def shown_task(facts: TaskFacts, names: AwsNames) -> dict[str, Any]:
     if not shown["startedBy"]:
         del shown["startedBy"]
     return shown
+
+
+def _attachments(facts: TaskFacts, task_id: str) -> list[dict[str, Any]]:
+    """In awsvpc mode the network interface of the task, with its address."""
+    address = own_address(facts.app, facts.seen)
+    if not address:
+        return []
+    interface, attachment = interface_ids(task_id)
+    details = {
+        "networkInterfaceId": interface,
+        "privateDnsName": f"ip-{address.replace('.', '-')}.ec2.internal",
+        "privateIPv4Address": address,
+    }
+    return [
+        {
+            "id": attachment,
+            "type": "ElasticNetworkInterface",
+            "status": "ATTACHED",
+            "details": [{"name": name, "value": value} for name, value in details.items()],
+        }
+    ]
 
 
 def _limits(app: App) -> dict[str, str]:

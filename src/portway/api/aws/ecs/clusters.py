@@ -13,6 +13,7 @@ from portway.api.aws.ecs.common import (
     INACTIVE,
     check_tags,
     cluster_named,
+    clusters_of_files,
     find_cluster,
     fresh_cluster,
     invalid,
@@ -89,7 +90,8 @@ async def describe_clusters(face: Face, request: Request) -> dict[str, Any]:
             continue
         arn = names_of(face).cluster_arn(name)
         found = await face.documents.get(CLUSTER_KIND, arn)
-        if found is None and one == DEFAULT_CLUSTER and "clusters" not in request.input:
+        is_first = one == DEFAULT_CLUSTER and "clusters" not in request.input
+        if found is None and (is_first or name in await clusters_of_files(face, name)):
             found_body: Mapping[str, Any] | None = fresh_cluster(name, face.now_ms())
         else:
             found_body = found.body if found else None
@@ -104,7 +106,9 @@ async def describe_clusters(face: Face, request: Request) -> dict[str, Any]:
 async def list_clusters(face: Face, request: Request) -> dict[str, Any]:
     """The ARNs of the active ones."""
     found = await face.documents.list(CLUSTER_KIND)
-    return listed(request, "clusterArns", (d.key for d in found if d.body["status"] == ACTIVE))
+    arns = {d.key for d in found if d.body["status"] == ACTIVE}
+    arns |= {names_of(face).cluster_arn(name) for name in await clusters_of_files(face)}
+    return listed(request, "clusterArns", sorted(arns))
 
 
 @operation("ecs", "UpdateCluster", ignores=("configuration",), refuses=_CONNECT)

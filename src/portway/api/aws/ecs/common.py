@@ -9,7 +9,8 @@ from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request
 from portway.api.aws.paging import page
-from portway.core.aws_names import AwsNames, is_arn, last_part, read_arn
+from portway.core.aws_names import AwsNames, is_arn, last_part, read_arn, slug
+from portway.core.ecs.labels import origin_of_state
 
 T = TypeVar("T")
 
@@ -76,11 +77,18 @@ async def find_cluster(face: Face, wanted: str | None) -> str:
     """The name of a cluster that is there. The default one always is, until it is deleted."""
     name = cluster_named(face, wanted)
     found = await face.documents.get(CLUSTER_KIND, names_of(face).cluster_arn(name))
-    if found is None and name == DEFAULT_CLUSTER:
+    if found is None and (name == DEFAULT_CLUSTER or name in await clusters_of_files(face, name)):
         return name
     if found is None or found.body["status"] != ACTIVE:
         raise no_cluster()
     return name
+
+
+async def clusters_of_files(face: Face, name: str = "") -> frozenset[str]:
+    """The stacks that were deployed as ECS files (or this one, if it is): each is a cluster by its name."""
+    overview = await face.operations.overview(slug(name) if name else "")
+    origins = map(origin_of_state, overview.apps.values())
+    return frozenset(origin.cluster for origin in origins if origin and origin.is_of_files)
 
 
 def within(face: Face, wanted: str, cluster: str, kind: str) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from portway.api.aws.ecs.common import find_cluster, invalid, missing, names_of
-from portway.api.aws.ecs.service_store import Service, find_service
+from portway.api.aws.ecs.service_finding import find_service
+from portway.api.aws.ecs.service_store import Service
 from portway.api.aws.ecs.service_view import deployment_configuration
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face

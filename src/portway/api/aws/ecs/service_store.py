@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from portway.api.aws.ecs.common import ACTIVE, DRAINING, INACTIVE, names_of, refused, within
+from portway.api.aws.ecs.common import ACTIVE, DRAINING, INACTIVE, refused
 from portway.api.aws.ecs.definitions import Definition, find_definition
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
+from portway.controller.ecs.histories import SERVICE_KIND
 from portway.core.app import App
 from portway.core.aws_names import service_app_id
 from portway.core.ecs.labels import SERVICE, Origin, labels_of
@@ -19,14 +20,17 @@ from portway.manifests.ecs_ports import Reach
 from portway.manifests.ecs_service import with_service
 from portway.store.base import Document
 
-KIND = "ecs.service"
+KIND = SERVICE_KIND
 
 Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service. `spec`: what CreateService and UpdateService said; `request`: the first of it, to know it again."""
+    """One service. `spec`: what CreateService and UpdateService said; `request`: the first of it, to know it again.
+
+    `is_of_files`: it was deployed as files, and is read from the App that they made.
+    """
 
     cluster: str
     name: str
@@ -38,6 +42,7 @@ class Service:
     tags: tuple[Mapping[str, str], ...] = ()
     request: Body | None = None
     created_by: str = ""
+    is_of_files: bool = False
 
     @property
     def app_id(self) -> str:
@@ -55,8 +60,10 @@ class Service:
         return any(lb.get("loadBalancerName") for lb in self.spec.get("loadBalancers") or ())
 
     def status_with(self, state: AppState | None) -> str:
-        """A deleted one is INACTIVE once nothing of it is left."""
-        return INACTIVE if self.status == DRAINING and state is None else self.status
+        """DRAINING until nothing of it is left, whoever took it away; then INACTIVE."""
+        if state is None:
+            return INACTIVE
+        return DRAINING if state.target is None else self.status
 
     def body(self) -> dict[str, Any]:
         """The document."""
@@ -89,21 +96,6 @@ def service_of(document: Document) -> Service:
         request=stored.get("request"),
         created_by=stored.get("created_by", ""),
     )
-
-
-async def find_service(face: Face, cluster: str, wanted: str) -> Service | None:
-    """The service by its name or ARN; one that is deleted is found as long as it is kept."""
-    name = within(face, wanted, cluster, "service")
-    if not name:
-        return None
-    document = await face.documents.get(KIND, names_of(face).service_arn(cluster, name))
-    return service_of(document) if document else None
-
-
-async def services_in(face: Face, cluster: str) -> list[Service]:
-    """Every service of a cluster that is kept."""
-    prefix = names_of(face).service_arn(cluster, "")
-    return [service_of(d) for d in await face.documents.list(KIND, prefix)]
 
 
 async def usable_definition(face: Face, wanted: str) -> Definition:

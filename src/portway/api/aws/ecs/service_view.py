@@ -6,17 +6,21 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from portway.api.aws.ecs.service_checks import rebalances
+from portway.api.aws.ecs.service_finding import as_it_runs
 from portway.api.aws.ecs.service_store import Service
 from portway.controller.overview import Overview
 from portway.core.aws_names import AwsNames
+from portway.core.ecs import words
 from portway.core.ecs.deployments import (
     COMPLETED,
+    FAILED,
     ServiceDeployment,
     deployments_of,
+    is_steady,
     service_counts,
 )
 from portway.core.ecs.history import History, event_id
-from portway.core.state import AppState
+from portway.core.state import AppState, DeploymentStatus
 from portway.manifests.ecs_service import percentages
 
 _CONTROLLER = {"type": "ECS"}
@@ -38,7 +42,9 @@ def shown_service(
     include: Collection[str] = (),
 ) -> dict[str, Any]:
     """The whole of it; times are Unix milliseconds."""
-    state, spec = overview.apps.get(service.app_id), service.spec
+    state = overview.apps.get(service.app_id)
+    service = as_it_runs(service, state)
+    spec = service.spec
     deployments = deployments_of(state, names) if state else ()
     shown: dict[str, Any] = {
         "serviceArn": service.arn,
@@ -50,7 +56,10 @@ def shown_service(
         if deployments
         else service.task_definition,
         "deploymentConfiguration": deployment_configuration(spec),
-        "deployments": [_shown_deployment(service, one) for one in deployments],
+        "deployments": [
+            *(_shown_deployment(service, one) for one in deployments),
+            *_taken_back(service, state, names),
+        ],
         "events": [
             {"id": event_id(service.arn, e), "createdAt": e.at_ms, "message": e.message}
             for e in history.events
@@ -122,6 +131,33 @@ def _shown_deployment(service: Service, one: ServiceDeployment) -> dict[str, Any
     if not service.is_classic:
         shown |= {"rolloutState": one.rollout_state, "rolloutStateReason": one.rollout_reason}
     return shown
+
+
+def _taken_back(service: Service, state: AppState | None, names: AwsNames) -> list[dict[str, Any]]:
+    """The deployment that the breaker takes back, as long as that goes on; nothing of it runs any more."""
+    failed = state.deployment if state else None
+    if state is None or failed is None or failed.status is not DeploymentStatus.FAILED:
+        return []
+    is_there = any(record.identity.revision == failed.to_revision for record in state.live)
+    is_back = state.target is None or state.target.id == failed.to_revision or is_steady(state)
+    if is_there or is_back or service.is_classic:
+        return []
+    return [
+        {
+            "id": names.deployment_id(state.app_id, failed.to_revision),
+            "status": "ACTIVE",
+            "taskDefinition": service.task_definition,
+            "desiredCount": 0,
+            "pendingCount": 0,
+            "runningCount": 0,
+            "failedTasks": sum(f.revision == failed.to_revision for f in state.failures),
+            "createdAt": failed.started_at_ms,
+            "updatedAt": failed.ended_at_ms or failed.started_at_ms,
+            "launchType": service.spec.get("launchType") or "EC2",
+            "rolloutState": FAILED,
+            "rolloutStateReason": words.BREAKER_FAILED,
+        }
+    ]
 
 
 def _current(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from portway.api.aws.ecs.classic import take_over
 from portway.api.aws.ecs.clusters import use_cluster
 from portway.api.aws.ecs.common import (
     ACTIVE,
@@ -26,13 +27,12 @@ from portway.api.aws.ecs.service_checks import (
     check_network,
     check_spec,
 )
+from portway.api.aws.ecs.service_finding import as_it_runs, find_service, services_in
 from portway.api.aws.ecs.service_store import (
     KIND,
     Service,
     app_for,
-    find_service,
     service_of,
-    services_in,
     usable_definition,
 )
 from portway.api.aws.ecs.service_view import shown_service
@@ -96,6 +96,7 @@ async def create_service(face: Face, request: Request) -> dict[str, Any]:
     service = replace(service, task_definition=definition.arn)
     app = await app_for(face, service, definition)
     await _begin(face, service, version)
+    await take_over(face, service.spec)
     try:
         await face.operations.put_app(
             app.stack,
@@ -131,9 +132,11 @@ async def _standing(face: Face, known: Service, said: Mapping[str, Any]) -> dict
     """The answer where there is such a service already; None where it is gone and the name is free."""
     overview = await face.operations.overview(app_ids=(known.app_id,))
     state = overview.apps.get(known.app_id)
+    if known.is_of_files:
+        raise of_files(known, "Creation of service was not idempotent.")
+    if state is not None and known.status_with(state) == DRAINING:
+        raise invalid("Unable to Start a service that is still Draining.")
     if known.status == DRAINING:
-        if state is not None:
-            raise invalid("Unable to Start a service that is still Draining.")
         return None
     if known.request != said:
         raise invalid("Creation of service was not idempotent.")
@@ -156,11 +159,14 @@ async def update_service(face: Face, request: Request) -> dict[str, Any]:
     """Change a service; what its tasks are made of changes by a new deployment."""
     cluster = await find_cluster(face, request.get("cluster"))
     known = await _found(face, cluster, request["service"])
-    if known.status != ACTIVE:
-        raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.", 400)
-    given = {k: v for k, v in request.input.items() if k not in _ELSEWHERE}
     overview = await face.operations.overview(app_ids=(known.app_id,))
     state = overview.apps.get(known.app_id)
+    if known.status_with(state) != ACTIVE:
+        raise AwsError("ServiceNotActiveException", "Service was not ACTIVE.", 400)
+    if known.is_of_files:
+        return await _update_of_files(face, request, known)
+    known = as_it_runs(known, state)
+    given = {k: v for k, v in request.input.items() if k not in _ELSEWHERE}
     count = request.get("desiredCount")
     desired = count if count is not None else state.count if state else known.spec.get("desiredCount")  # fmt: skip
     spec = {**known.spec, **_merged_deployment(known.spec, given)}
@@ -196,6 +202,27 @@ async def update_service(face: Face, request: Request) -> dict[str, Any]:
     return {"service": await _described(face, shown, include=("TAGS",))}
 
 
+async def _update_of_files(face: Face, request: Request, known: Service) -> dict[str, Any]:
+    """Of a service deployed as files the count can be changed, and its tasks replaced; the rest is in the files."""
+    others = sorted(request.input.keys() - {"cluster", "service", "desiredCount", "forceNewDeployment"})  # fmt: skip
+    if others:
+        raise of_files(known, f"{others[0]} cannot be changed.")
+    stack, _, app = known.app_id.rpartition("/")
+    if request.get("desiredCount") is not None:
+        await face.operations.scale(stack, {app: request["desiredCount"]})
+    if request.get("forceNewDeployment"):
+        await face.operations.restart(stack, app)
+    return {"service": await _described(face, known, include=("TAGS",))}
+
+
+def of_files(service: Service, told: str) -> AwsError:
+    """The refusal of what only the files of a service can say."""
+    stack = service.app_id.rpartition("/")[0]
+    return invalid(
+        f"{told} The service {service.name} was deployed as files, with the stack {stack}: change them and `portway deploy -a {stack}`."
+    )
+
+
 def _runs(service: Service, state: AppState | None) -> str:
     """The task definition that the service runs now: after a rollback not the one it was told last."""
     origin = origin_of(state.target.app) if state is not None and state.target else None
@@ -225,6 +252,8 @@ async def delete_service(face: Face, request: Request) -> dict[str, Any]:
     known = await _found(face, cluster, request["service"])
     overview = await face.operations.overview(app_ids=(known.app_id,))
     state = overview.apps.get(known.app_id)
+    if known.is_of_files:
+        raise of_files(known, "It cannot be deleted alone.")
     if known.status == ACTIVE:
         if state is not None and not request.get("force") and not known.is_daemon:
             if state.count > 0:
@@ -283,8 +312,8 @@ async def list_services(face: Face, request: Request) -> dict[str, Any]:
         return {"serviceArns": []}
     found = [
         service.arn
-        for service in await services_in(face, cluster)
-        if service.status == ACTIVE
+        for service, state in await services_in(face, cluster)
+        if service.status_with(state) == ACTIVE
         and launch_type in (None, service.spec.get("launchType") or "EC2")
         and strategy in (None, service.spec.get("schedulingStrategy") or "REPLICA")
     ]

@@ -15,7 +15,7 @@ from portway.api.aws.ecs.common import (
     names_of,
     within,
 )
-from portway.api.aws.ecs.service_store import find_service
+from portway.api.aws.ecs.service_finding import find_service
 from portway.api.aws.ecs.task_store import Task, find_task, instance_of, tasks_in
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
