@@ -6,7 +6,7 @@ It looks at documents and Apps only and remembers nothing that matters, so it go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class Runner:
         clock: Clock,
         happenings: Happenings,
         app_of: Callable[[Entry], App],
-        saving: Callable[[Awaitable[None]], Awaitable[None]],
+        saving: Callable[[Coroutine[None, None, None]], Awaitable[None]],
     ) -> None:
         self._catalogue, self._documents = catalogue, documents
         self._operations, self._world, self._clock = operations, world, clock

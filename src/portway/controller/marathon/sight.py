@@ -85,7 +85,9 @@ class Sight:
     def seen(self, entry: Entry) -> Iterator[Seen]:
         """Its live instances, oldest first."""
         state = self.state_of(entry)
-        for record in _tasks_of(state) if state is not None else ():
+        if state is None:
+            return
+        for record in _tasks_of(state):
             yield self.see(entry, state, record)
 
     def see(self, entry: Entry, state: AppState, record: InstanceRecord) -> Seen:
