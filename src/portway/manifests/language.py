@@ -11,6 +11,7 @@ from portway.manifests.compose import compose_references, parse_compose
 from portway.manifests.ecs import is_ecs, parse_ecs
 from portway.manifests.ecs_app import secret_names
 from portway.manifests.json_reader import read_json
+from portway.manifests.marathon.files import is_marathon, parse_marathon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,10 @@ def _ecs_secrets(source: Source) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _marathon(source: Source) -> Manifest:
+    return parse_marathon(source.text, file=source.file, stack=source.stack)
+
+
 def _documents(source: Source) -> dict[str, str]:
     return {source.file: source.text, **source.files}
 
@@ -105,4 +110,10 @@ ECS = Language(
     secrets=_ecs_secrets,
     takes_files=True,
 )
-LANGUAGES = (ECS, COMPOSE)
+MARATHON = Language(
+    name="marathon",
+    is_meant=is_marathon,
+    parse=_marathon,
+    references=lambda text, file, variables: References(variables=(), files=()),
+)
+LANGUAGES = (MARATHON, ECS, COMPOSE)

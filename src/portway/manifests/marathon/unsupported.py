@@ -88,7 +88,8 @@ def unsupported_pod(pod: Body) -> Iterator[Violation]:
         elif image["kind"] == "APPC":
             told = "appc images cannot be run: use a Docker image"
             yield Violation(where=(*where, "image", "kind"), error=told)
-        for at, endpoint in enumerate(container.get("endpoints") or ()):
+        endpoints: Sequence[Body] = container.get("endpoints") or ()
+        for at, endpoint in enumerate(endpoints):
             protocols: Sequence[str] = endpoint.get("protocol") or ()
             odd = [each for each in protocols if each.lower() not in ("tcp", "udp")]
             if odd:
