@@ -226,11 +226,9 @@ def test_a_hostile_template_is_answered_at_once(text: str) -> None:
 
 
 def test_thousands_of_mistakes_are_answered_with_the_first_of_them() -> None:
-    text = "services:\n  web:\n    image: x\n" + "".join(
-        f"    prots{n}: 1\n" for n in range(20_000)
-    )
+    text = "services:\n  web:\n    image: x\n" + "".join(f"    prots{n}: 1\n" for n in range(6_000))
     assert parse_or_refuse(text) is None
-    text = "services:\n  web:\n    image: x\n    ports: [" + "x," * 40_000 + "]\n"
+    text = "services:\n  web:\n    image: x\n    ports: [" + "x," * 12_000 + "]\n"
     error = parse_or_refuse(text)
     assert error is not None
     assert 100 < len(error.problems) <= 500
