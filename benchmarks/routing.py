@@ -26,7 +26,7 @@ from rig import Client, client, free_port, portway, release, settled
 
 APP = """
 import os, socket, sys, time
-out = sys.argv[1] + "/" + os.environ["PORT"]
+out = sys.argv[1] + "/" + str(os.getpid())
 server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])), backlog=128)
 seen = {}
 while True:
@@ -39,7 +39,7 @@ while True:
         seen[kind] = now
         if len(seen) == 2:
             with open(out + ".new", "w") as file:
-                print(os.getpid(), seen["ready"], seen["asked"], file=file)
+                print(os.environ["PORT"], seen["ready"], seen["asked"], file=file)
             os.rename(out + ".new", out)
 """
 MEASURED = """services:
@@ -136,7 +136,7 @@ def scaled(api: Client, count: int) -> None:
 
 
 def waited(out: Path, known: set[int], count: int) -> set[int]:
-    """The host ports of instances that have been asked and were not known."""
+    """The processes of instances that have been asked and were not known."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = {int(p.name) for p in out.iterdir() if p.name.isdigit()} - known
@@ -146,14 +146,14 @@ def waited(out: Path, known: set[int], count: int) -> set[int]:
     raise RuntimeError("no new instance was asked anything for two minutes")
 
 
-def times(out: Path, host_port: int) -> tuple[float, float]:
-    _, answered, asked = (out / str(host_port)).read_text().split()
+def times(out: Path, pid: int) -> tuple[float, float]:
+    _, answered, asked = (out / str(pid)).read_text().split()
     return float(answered), float(asked)
 
 
-def outlived(out: Path, host_port: int) -> float:
+def outlived(out: Path, pid: int) -> float:
     """Kill the instance and take its port; seconds until the last request that still came."""
-    pid = int((out / str(host_port)).read_text().split()[0])
+    host_port = int((out / str(pid)).read_text().split()[0])
     heir = socket.socket()
     heir.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     os.kill(pid, signal.SIGKILL)
