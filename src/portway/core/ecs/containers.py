@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ _STATES = {
     EngineState.EXITED: "STOPPED",
 }
 _PULL_WORDS = ("pull", "manifest", "image")
+# How port_words.no_row begins, which are the agent's own words.
+_NO_PORT = re.compile(r"(?:a host port is|\d+ contiguous host ports are) unavailable")
 
 
 def container_names(app: App) -> tuple[str, ...]:
@@ -102,9 +105,17 @@ def failure_reason(text: str, *, oom_killed: bool = False) -> str:
         return "OutOfMemoryError: Container killed due to memory usage"
     if not text:
         return ""
+    if config := host_config_error(text):
+        return config
     is_pull = any(word in text.lower() for word in _PULL_WORDS)
     name = "CannotPullContainerError" if is_pull else "CannotStartContainerError"
     return f"{name}: {text}"[:REASON_LENGTH_MAX]
+
+
+def host_config_error(text: str) -> str:
+    """What the agent says where the pool of host ports found none; "" for anything else."""
+    found = _NO_PORT.match(text)
+    return f"HostConfigError: error retrieving docker port map: {found[0]}" if found else ""
 
 
 def _by_name(app: App, seen: ObservedInstance | None) -> Mapping[str, ObservedContainer]:

@@ -13,7 +13,8 @@ from portway.controller.overview import Overview
 from portway.core.aws_names import last_part, slug
 from portway.core.ecs.labels import TASK, Origin, origin_of_state
 from portway.core.ecs.tasks import shown_task, task_id_of
-from portway.core.instance import InstanceIdentity, InstanceRecord, instance_id
+from portway.core.ecs.to_come import record_to_come
+from portway.core.instance import InstanceRecord
 from portway.core.state import AppState
 
 Task = dict[str, Any]
@@ -52,20 +53,6 @@ def _to_come(state: AppState, origin: Origin, overview: Overview) -> tuple[Insta
     node = state.target.app.placement.node or (overview.nodes[0].name if overview.nodes else "")
     deployment = state.deployment
     return (record_to_come(state.app_id, state.target.id, node, deployment.started_at_ms if deployment else 0),)  # fmt: skip
-
-
-def record_to_come(app_id: str, revision: str, node: str, at_ms: int) -> InstanceRecord:
-    """The first instance of an App as it will be."""
-    identity = InstanceIdentity(
-        id=instance_id(app_id, slot=1, serial=1),
-        app_id=app_id,
-        slot=1,
-        serial=1,
-        revision=revision,
-        release=revision,
-        node=node,
-    )
-    return InstanceRecord(identity=identity, planned_at_ms=at_ms)
 
 
 def find_task(face: Face, tasks: Mapping[str, Task], cluster: str, wanted: str) -> Task | None:
