@@ -43,3 +43,13 @@ def test_a_file_that_is_there_is_not_overwritten(run: Run, directory: Path) -> N
     assert "out.yml is there already" in run("convert", "--to", "ecs", "-o", "out.yml").err
     told = run("convert", "--to", "ecs", "-o", "none/out.yml").err
     assert "cannot be written" in told
+
+
+def test_a_compose_file_becomes_one_marathon_app_that_can_be_read_again(
+    run: Run, directory: Path
+) -> None:
+    done = run("convert", "--to", "marathon", "-a", "shop")
+    assert json.loads(done.out)["container"]["portMappings"][0]["servicePort"] == 8000
+    assert "network_mode: stack becomes bridge" in done.err
+    (directory / "app.json").write_text(done.out)
+    assert "8000:80" in run("convert", "app.json", "--to", "compose").out

@@ -20,7 +20,7 @@ from portway.core.errors import RequestError
     "--to",
     "language",
     required=True,
-    type=click.Choice(["ecs", "compose"]),
+    type=click.Choice(["ecs", "compose", "marathon"]),
     help="The language to write.",
 )
 @click.option("-o", "--output", metavar="FILE", help="Where to write it; the terminal otherwise.")
@@ -47,7 +47,8 @@ def command(
     """Write the manifest in DIR (or FILE) in another language. Variables are filled in, secrets are not.
 
     What that language cannot say is told on standard error, field by field: the text is read back and compared.
-    For ecs it is one file with every task definition and service, which `portway deploy` takes as it is.
+    For ecs it is one file with every task definition and service, for marathon one app or one group; `portway deploy` takes
+    either as it is.
     """
     from portway.cli.project import read_project
 
@@ -74,13 +75,14 @@ def command(
 def _written(apps: Sequence[App], language: str, directory: Path) -> tuple[str, list[str]]:
     from portway.manifests.compose_write import write_compose
     from portway.manifests.ecs_write import write_ecs
+    from portway.manifests.marathon.write import write_marathon
 
     if language == "compose":
         compose = write_compose(apps, directory=str(directory))
         return compose.text, [str(loss) for loss in compose.losses]
-    ecs = write_ecs(apps)
-    text = json.dumps(ecs.document, indent=2, ensure_ascii=False) + "\n"
-    return text, [str(loss) for loss in ecs.losses]
+    written = write_ecs(apps) if language == "ecs" else write_marathon(apps)
+    text = json.dumps(written.document, indent=2, ensure_ascii=False) + "\n"
+    return text, [str(loss) for loss in written.losses]
 
 
 def _write(path: Path, text: str) -> None:

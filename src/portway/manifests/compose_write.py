@@ -45,6 +45,11 @@ _REASONS = {
     "placement": "compose runs on one machine",
     "rollout": "compose has no such bound",
     "resources": "compose has no such limit",
+    "backoff": "compose has none: portway's own holds",
+    "unreachable": "compose runs on one machine",
+    "kill_oldest": "compose says nothing of which one goes",
+    "further_checks": "a service of compose has one check",
+    "environment_form": "services are told portway's own variables, not Marathon's",
 }
 
 
