@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from portway.core.app import Breaker, Restart, Rollout
-from portway.core.capacity import capacity, failure_threshold
 from portway.core.health import HealthStatus
 from portway.core.instance import Phase
 from portway.core.observed import StartFailure
@@ -19,7 +16,6 @@ from tests.simulation.world import World, revision
 
 NO_BREAKER = Breaker(enabled=False)
 ECS = Rollout(progress_deadline_s=0.0, strict_bounds=True, breaker=NO_BREAKER)
-VECTORS = Path(__file__).parents[1] / "vectors" / "scheduler.jsonl"
 
 
 def tripping(**fields: object) -> Rollout:
@@ -196,35 +192,3 @@ def test_what_runs_once_is_done_however_it_ends(code: int) -> None:
     world.run(until_ms=600_000)
     assert [r.id for r in world.state.instances] == ["shop/web.1.1"]
     assert world.state.deployment.status is DeploymentStatus.DONE
-
-
-def vectors(operation: str) -> list[tuple[dict[str, int], dict[str, int]]]:
-    found = [json.loads(line) for line in VECTORS.read_text().splitlines()]
-    return [
-        (one["input"], one["expect"]["response"])
-        for one in found
-        if one["operation"] == operation and "response" in one["expect"]
-    ]
-
-
-def test_the_bounds_are_those_of_ecs() -> None:
-    checked = 0
-    for given, expected in vectors("scheduler"):
-        if "lower" in expected:
-            rollout = replace(ECS, minimum_percent=given["min"], maximum_percent=given["max"])
-            bounds = capacity(given["desired"], rollout)
-            assert (bounds.minimum_healthy, bounds.maximum_live) == (
-                expected["lower"],
-                expected["upper"],
-            )
-            checked += 1
-    assert checked
-
-
-def test_the_threshold_is_that_of_ecs() -> None:
-    checked = 0
-    for given, expected in vectors("circuitBreaker"):
-        if "threshold" in expected:
-            assert failure_threshold(given["desired"]) == expected["threshold"]
-            checked += 1
-    assert checked

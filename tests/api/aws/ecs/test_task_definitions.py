@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from tests.api.aws.conftest import ServedFace
 
-VECTORS = Path(__file__).parents[3] / "vectors" / "task-definitions.jsonl"
 WEB: dict[str, Any] = {"name": "web", "image": "nginx:alpine", "memory": 64}
 ARN = "arn:aws:ecs:us-east-1:000000000000:task-definition/"
 
@@ -144,29 +141,3 @@ async def test_what_cannot_be_had_is_refused_with_the_reason(face: ServedFace) -
         code, message = await refused(face, "register_task_definition", **given)
         assert code == "ClientException"
         assert member in message
-
-
-def vectors() -> list[Any]:
-    rows = [json.loads(line) for line in VECTORS.read_text().splitlines()]
-    return [pytest.param(row, id=row["id"]) for row in rows]
-
-
-@pytest.mark.parametrize("vector", vectors())
-async def test_a_vector_is_answered_as_it_says(face: ServedFace, vector: Any) -> None:
-    name = {"RegisterTaskDefinition": "register_task_definition"}.get(
-        vector["operation"], "deregister_task_definition"
-    )
-    expected = vector["expect"]
-    if expected["status"] == 400:
-        code, message = await refused(face, name, **vector["input"])
-        assert code == expected["error"]
-        assert message == expected.get("message", message)
-        return
-    answer = await face.ask("ecs", name, **vector["input"])
-    for wanted in expected.get("response", {}).get("taskDefinition", {}).get("containerDefinitions", ()):  # fmt: skip
-        (container,) = answer["taskDefinition"]["containerDefinitions"]
-        shown = [{k: m[k] for k in w} for m, w in zip(container["portMappings"], wanted["portMappings"], strict=True)]  # fmt: skip
-        assert shown == wanted["portMappings"]
-    if vector["id"] == "ecs-006":
-        (mapping,) = answer["taskDefinition"]["containerDefinitions"][0]["portMappings"]
-        assert mapping["hostPort"] == mapping["containerPort"]
