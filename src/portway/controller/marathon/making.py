@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from portway.controller.marathon.catalogue import APP, Entry
@@ -10,6 +11,7 @@ from portway.core.state import AppState
 from portway.manifests.marathon.apps import to_app
 from portway.manifests.marathon.pods import to_pod_app
 from portway.manifests.marathon.scheduling import Making
+from portway.manifests.marathon.write import from_app
 
 
 def app_of_entry(entry: Entry, *, enforces_role: bool = False) -> App:
@@ -20,6 +22,10 @@ def app_of_entry(entry: Entry, *, enforces_role: bool = False) -> App:
 
 
 def definition_of(state: AppState) -> dict[str, Any]:
-    """An App that was not made over this API as a definition; its id and version are not part of it."""
+    """An App that was not made over this API as a definition; its id and version are not part of it.
+
+    Its variables are left out: they may be secret, and whoever wrote them did not know of this API.
+    """
     assert state.target is not None
-    return {"id": "", "instances": state.count}
+    app = replace(state.target.app, environment={})
+    return from_app(app, count=state.count, service_ports=state.service_ports)
