@@ -277,7 +277,11 @@ async def test_two_apps_cannot_serve_the_same_port(ask: Client) -> None:
     await ask.deploy("POST", "/v2/apps", {**SLEEP, "ports": [10500]})
     status, told = await ask.refusal("POST", "/v2/apps", {**SLEEP, "id": "/b", "ports": [10500]})
     assert status == 409
-    assert "marathon/sleep" in told["message"]
+    assert told["message"].startswith(
+        "App '/b' wants the service port 10500, which App '/sleep' has already"
+    )
+    both = [{"id": "/c", "cmd": "x y", "ports": [1]}, {"id": "/d", "cmd": "x y", "ports": [1]}]
+    assert (await ask.refusal("PUT", "/v2/apps", both))[0] == 409
     assert [app["id"] for app in (await ask.get("/v2/apps"))["apps"]] == ["/sleep"]
 
 
