@@ -472,6 +472,7 @@ class Controller:
             batch = replace(batch, deleted_certificates=self.world.certificates_of(stack.name))
         forgotten = [state for state in states if state.app_id in batch.deleted_apps]
         await self.save(batch, then=lambda: self._forget_apps(forgotten))
+        await self.balancing.forget(forgotten)
         self.touch(*(state.app_id for state in self.world.of_stack(stack.name)))
         if stack.name in batch.deleted_stacks:
             await self.forget_stack(stack.name)

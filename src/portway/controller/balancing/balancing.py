@@ -6,12 +6,13 @@ say. Targets that are instances of Apps are never stored; they follow from the A
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from portway.controller.balancing.checker import AdmittedChecker, TargetChecker
+from portway.controller.balancing.left import LeftTargets
 from portway.controller.balancing.registry import Balancer, Registry
 from portway.controller.clock import Clock
 from portway.controller.health.probes import Checker, Prober, ProbeTarget
@@ -39,7 +40,7 @@ from portway.core.balancing.targets import (
     overall,
     state_of,
 )
-from portway.core.errors import BalancerError
+from portway.core.errors import BalancerError, StoreError
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
 from portway.core.network.defaults import ZONES
@@ -95,6 +96,7 @@ class Balancing:
         checker: Checker | None = None,
     ) -> None:
         self.registry = Registry(documents)
+        self._left = LeftTargets(documents)
         self.addresses = addresses or LoadBalancerAddresses(
             documents, home_id="", region="us-east-1", network="127.64.0.0/16", hosts=None
         )
@@ -118,6 +120,7 @@ class Balancing:
     async def open(self, serve_certificates: Callable[[], Awaitable[None]]) -> None:
         """Everything that is stored; its certificates are served together with the others."""
         await self.registry.load()
+        await self._left.load(self.registry.groups)
         await self.load_certificates()
         self.serve_certificates = serve_certificates
         self._touch(*self.owners)
@@ -194,9 +197,17 @@ class Balancing:
             found += members_of_app(
                 group, state, seen, world.nodes, names.ec2_instance_id, now_ms=now_ms
             )
+        found += self._left.members(group.arn, found, now_ms=now_ms)
         return [
             replace(m, was_well=True) if _key(group.arn, m) in self._proven else m for m in found
         ]
+
+    async def forget(self, states: Sequence[AppState]) -> None:
+        """These Apps are gone; those of their targets that drain are shown until their delay is over."""
+        world, groups = self._world, self.registry.groups.values()
+        node_id = AwsNames(region="", account_id="", home_id=world.home_id).ec2_instance_id
+        with suppress(StoreError):  # what is only shown stops nothing
+            await self._left.keep(states, groups, world.nodes, node_id, now_ms=self._clock.now_ms())
 
     def standings(self, group: TargetGroup) -> list[Standing]:
         """Those, and how each stands."""
