@@ -192,9 +192,7 @@ async def test_an_app_goes_back_to_a_version(ask: Client) -> None:
     app = (await ask.get("/v2/apps/sleep"))["app"]
     assert app["cmd"] == "sleep 100"
     assert app["version"] > newest
-    status, told = await ask.refusal(
-        "PUT", "/v2/apps/sleep", {"version": oldest, "cmd": "sleep 1"}
-    )
+    status, told = await ask.refusal("PUT", "/v2/apps/sleep", {"version": oldest, "cmd": "sleep 1"})
     assert status == 422
     assert told["details"][0]["errors"] == [
         "The 'version' field may only be combined with the 'id' field."

@@ -16,8 +16,6 @@ LOCKED = (
 )
 
 
-
-
 async def test_a_running_deployment_is_shown(ask: Client) -> None:
     name = (await ask("POST", "/v2/apps", APP)).json["deployments"][0]["id"]
     [shown] = await ask.get("/v2/deployments")
@@ -165,7 +163,7 @@ async def test_a_step_waits_for_the_one_before(ask: Client) -> None:
 
 async def test_a_deployment_that_fails_is_tried_for_ever(ask: Client) -> None:
     await ask("POST", "/v2/apps", ill("/a"))
-    await ask.portway.idle(7200)
+    await ask.portway.idle(900)
     assert len(await ask.get("/v2/deployments")) == 1
 
 

@@ -62,7 +62,9 @@ async def test_a_sick_pod_is_degraded(ask: Client) -> None:
     await ask.deploy("POST", "/v2/pods", POD)
     [sick] = ask.portway.live("marathon/pair")
     ask.portway.engine.set_health(sick, passed=False, detail="HTTP 500")
-    await ask.portway.until(lambda: ask.marathon.sight.counts(ask.marathon.find("/pair"))["tasksUnhealthy"])
+    await ask.portway.until(
+        lambda: ask.marathon.sight.counts(ask.marathon.find("/pair"))["tasksUnhealthy"]
+    )
     status = await ask.get("/v2/pods/pair::status")
     assert status["status"] == "DEGRADED"
     await ask.portway.until(lambda: sick not in ask.portway.live("marathon/pair"))

@@ -39,7 +39,9 @@ async def test_a_task_says_where_it_answers_and_how_it_is(ask: Client) -> None:
         "TASK_RUNNING",
         version,
     )
-    held = {lease.host_port for r in ask.portway.app("shop/web").live for lease in r.identity.leases}
+    held = {
+        lease.host_port for r in ask.portway.app("shop/web").live for lease in r.identity.leases
+    }
     assert {*first["ports"], *second["ports"]} == held
     assert len(first["ports"]) == 2
     assert first["servicePorts"] == []
