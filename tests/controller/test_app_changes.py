@@ -188,3 +188,20 @@ async def test_the_next_controller_goes_on_with_a_loose_stack(portway: Portway) 
     finally:
         await after.crash()
         await portway.open()
+
+
+async def test_one_apps_deployment_is_cancelled_and_it_goes_back_while_others_go_on(
+    portway: Portway,
+) -> None:
+    await portway.operations.put_app("shop", service())
+    await portway.settled()
+    first = portway.app("shop/web").target
+    bad = {"image": "never-healthy", "rollout": PATIENT}
+    await portway.operations.put_app("shop", service(**bad))
+    await portway.operations.put_app("shop", service("api", **bad))
+    await portway.operations.cancel_app("shop", "web")
+    assert portway.app("shop/web").target == first
+    deployment = portway.app("shop/api").deployment
+    assert deployment is not None
+    assert deployment.status is DeploymentStatus.RUNNING
+    assert "no deployment of web" in await refused(portway.operations.cancel_app("shop", "web"))

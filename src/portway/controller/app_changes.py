@@ -18,7 +18,7 @@ from portway.controller.releasing import (
     check_stack_name,
     pinned_where_present,
 )
-from portway.controller.settle import let_go, undrained
+from portway.controller.settle import aborted, let_go, undrained
 from portway.controller.views import InstanceView, PromotionView
 from portway.core.app import App
 from portway.core.backoff import without_delay
@@ -211,6 +211,22 @@ class ChangesApps(Changes):
                 words = f"{app} waits no longer for its next start"
                 event = self._event("app.delay-ended", words, stack=stack, app_id=state.app_id)
                 await self._save(Batch(apps=(after,), events=(event,)))
+
+    async def cancel_app(self, stack: str, app: str) -> PromotionView:
+        async with self.controller.changing() as world:
+            find_stack(world, stack)
+            state = find_app(world, stack, app)
+            if state.target is None or not is_running(state):
+                raise RequestError(f"no deployment of {app} is under way", http_status=409)
+            event = self._event(
+                "release.cancelled",
+                f"the deployment of {app} was cancelled",
+                stack=stack,
+                app_id=state.app_id,
+            )
+            after = aborted(state, self._now_ms)
+            sequence = await self._save(Batch(apps=(after,), events=(event,)))
+        return self._promotion(stack, "", changed=(app,), sequence=sequence)
 
     async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> InstanceView:
         why = reason or BY_THE_USER

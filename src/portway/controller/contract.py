@@ -137,6 +137,10 @@ class Operations(Protocol):
         """Drain and stop one App of a loose stack, then forget it. `reason` is why its instances leave."""
         ...
 
+    async def cancel_app(self, stack: str, app: str) -> PromotionView:
+        """End the running deployment of one App of a loose stack; it returns to what ran before. 409 without any."""
+        ...
+
     async def scale(self, stack: str, counts: Mapping[str, int]) -> PromotionView: ...
     async def restart(
         self, stack: str, app: str = "", *, strategy: StrategyRequest | None = None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from portway.controller.clock import Clock
+from portway.controller.ecs.deployments import DeploymentBook
 from portway.controller.ecs.facts import service_facts, task_facts
 from portway.controller.ecs.histories import (
     STOPPED_KEPT_MS,
@@ -65,6 +66,7 @@ class Scribe:
         self._stopped: dict[str, tuple[dict[str, Any], str]] = {}  # by ARN, and of which App
         self._told: dict[str, History] = {}  # by App, as stored
         self._gone: dict[str, int] = {}  # Apps that were deleted, and when
+        self._book = DeploymentBook()
         self._signal = asyncio.Event()
 
     def _names(self) -> AwsNames:
@@ -87,6 +89,7 @@ class Scribe:
             self._take(state)
         for app_id in batch.deleted_apps:
             self._told.pop(app_id, None)
+            self._book.drop(app_id)
             if self._known.pop(app_id, None) is not None:
                 self._gone[app_id] = self._around.clock.now_ms()
                 self._signal.set()
@@ -186,6 +189,7 @@ class Scribe:
         after = follow(before, facts, now_ms=now_ms)
         if after is not before:
             await keep_history(documents, arn, after)
+        await self._book.write(documents, arn, state, names, now_ms=now_ms)
         if self._waiting.get(state.app_id) is state:  # else it may be another service by now
             self._told[state.app_id] = after
 

@@ -153,6 +153,9 @@ def _rollout(state: AppState, names: AwsNames, revision: Revision) -> tuple[str,
         if deployment.status is DeploymentStatus.RUNNING:
             return IN_PROGRESS, words.in_progress(this)
         return COMPLETED, words.completed(this)
-    if is_primary and failed and not is_steady(state):
-        return IN_PROGRESS, words.breaker_rolls_back(this)
+    if is_primary and not is_steady(state):
+        if failed:
+            return IN_PROGRESS, words.breaker_rolls_back(this)
+        if deployment.status is DeploymentStatus.CANCELLED:
+            return IN_PROGRESS, words.asked_to_roll_back(this)
     return COMPLETED, words.completed(this)

@@ -249,12 +249,13 @@ def _tell_deployment(telling: _Telling) -> None:
     ended_at_ms = deployment.ended_at_ms
     if deployment.status is DeploymentStatus.DONE:
         telling.say(ended_at_ms, words.deployment_completed(telling.service, this))
-    elif deployment.status is DeploymentStatus.FAILED:
+        return
+    if deployment.status is DeploymentStatus.FAILED:
         telling.say(ended_at_ms, words.deployment_failed(telling.service, this))
-        target = telling.state.target
-        if target is not None and target.id != deployment.to_revision:
-            back = names.deployment_id(app_id, target.id)
-            telling.say(ended_at_ms, words.rolling_back(telling.service, back))
+    target = telling.state.target
+    if target is not None and target.id != deployment.to_revision:
+        back = names.deployment_id(app_id, target.id)
+        telling.say(ended_at_ms, words.rolling_back(telling.service, back))
 
 
 def _tell_lasting(telling: _Telling) -> None:

@@ -12,7 +12,11 @@ ESSENTIAL_EXITED = "Essential container in task exited"
 FAILED_TO_START = "Task failed to start"
 STOPPED_BY_USER = "Task stopped by user"
 FAILED_CONTAINER_CHECKS = "Task failed container health checks"
-BREAKER_FAILED = "ECS deployment circuit breaker: tasks failed to start."
+BREAKER = "ECS deployment circuit breaker: "
+BREAKER_FAILED = f"{BREAKER}tasks failed to start."
+SUPERSEDED = "A newer deployment of the service took its place."
+SERVICE_DELETED = "The service was deleted."
+STOPPED_DEPLOYMENT = "Stopped by StopServiceDeployment."
 
 _LACKS = {
     "CPU": "has insufficient CPU units available.",
@@ -161,7 +165,12 @@ def completed(deployment: str) -> str:
 
 def breaker_rolls_back(deployment: str) -> str:
     """Likewise: it takes a failed one back."""
-    return f"ECS deployment circuit breaker: rolling back to deploymentId {deployment}."
+    return f"{BREAKER}rolling back to deploymentId {deployment}."
+
+
+def asked_to_roll_back(deployment: str) -> str:
+    """Likewise: somebody asked for it to go back."""
+    return f"StopServiceDeployment: rolling back to deploymentId {deployment}."
 
 
 def failed_balancer_checks(group: str) -> str:

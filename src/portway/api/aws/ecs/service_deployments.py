@@ -1,11 +1,12 @@
-"""Service deployments and revisions: the deployments that a service has now, under their long names."""
+"""Service deployments and revisions: those that a service has had, under their long names, and how one is stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from portway.api.aws.ecs.common import find_cluster, invalid, missing, names_of
+from portway.api.aws.ecs.common import find_cluster, invalid, missing, names_of, refused
 from portway.api.aws.ecs.service_finding import find_service
 from portway.api.aws.ecs.service_store import Service
 from portway.api.aws.ecs.service_view import deployment_configuration
@@ -13,10 +14,13 @@ from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request, operation
 from portway.api.aws.paging import page
+from portway.controller.ecs.deployments import stored_deployments
 from portway.core.aws_names import is_arn, read_arn
+from portway.core.balancing.model import is_classic
 from portway.core.capacity import failure_threshold
-from portway.core.ecs import words
-from portway.core.ecs.deployments import FAILED, IN_PROGRESS, ServiceDeployment, deployments_of
+from portway.core.ecs.deployments import ServiceDeployment, deployments_of
+from portway.core.ecs.past import IN_PROGRESS, OPEN, PastDeployment, follow_deployments
+from portway.core.errors import RequestError
 from portway.core.state import AppState
 
 _DESCRIBED_MAX = 20
@@ -24,18 +28,19 @@ _DESCRIBED_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """One deployment of a service, with the names of it and of what it brings."""
+    """One deployment of a service. `live`: what it has of tasks, while it has any or should have some."""
 
     service: Service
-    state: AppState
-    deployment: ServiceDeployment
+    state: AppState | None
+    past: PastDeployment
+    live: ServiceDeployment | None
     arn: str
     revision_arn: str
 
 
 @operation("ecs", "ListServiceDeployments")
 async def list_service_deployments(face: Face, request: Request) -> dict[str, Any]:
-    """Those that the service has now, the newest first."""
+    """Those that the service has had, the newest first."""
     wanted = request["service"]
     arn = read_arn(wanted) if is_arn(wanted) else None
     parts = arn.resource.split("/") if arn else []
@@ -47,12 +52,12 @@ async def list_service_deployments(face: Face, request: Request) -> dict[str, An
     found = [
         one
         for one in await _of(face, service)
-        if (not statuses or _status(one) in statuses)
-        and when.get("after", 0) <= one.deployment.created_at_ms <= when.get("before", 1 << 62)
+        if (not statuses or one.past.status in statuses)
+        and when.get("after", 0) <= one.past.began_at_ms <= when.get("before", 1 << 62)
     ]
     taken, token = page(
         found,
-        key=lambda one: f"{(1 << 62) - one.deployment.created_at_ms:020}{one.arn}",
+        key=lambda one: f"{(1 << 62) - one.past.began_at_ms:020}{one.arn}",
         size=request.get("maxResults") or _DESCRIBED_MAX,
         token=request.get("nextToken"),
         scope=f"ListServiceDeployments {service.arn} {statuses}",
@@ -94,6 +99,28 @@ async def describe_service_revisions(face: Face, request: Request) -> dict[str, 
     }
 
 
+@operation("ecs", "StopServiceDeployment")
+async def stop_service_deployment(face: Face, request: Request) -> dict[str, Any]:
+    """Roll a deployment that is under way back to the revision before it."""
+    arn = request["serviceDeploymentArn"]
+    if request.get("stopType", "ROLLBACK") != "ROLLBACK":
+        raise invalid("stopType is ROLLBACK: the service goes back to the revision before.")
+    found = next((one for one in await _named(face, arn) if one.arn == arn), None)
+    if found is None:
+        raise AwsError("ServiceDeploymentNotFoundException", "The service deployment was not found.", 400)  # fmt: skip
+    if found.past.status != IN_PROGRESS:
+        told = f"The service deployment is {found.past.status} and cannot be stopped."
+        raise AwsError("ConflictException", told, 400)
+    if not found.past.before:
+        raise refused("The first deployment of a service has no revision to go back to. Scale the service to 0, or delete it.")  # fmt: skip
+    stack, _, app = found.service.app_id.rpartition("/")
+    try:
+        await face.operations.cancel_app(stack, app)
+    except RequestError as error:
+        raise AwsError("ConflictException", str(error), 400) from error
+    return {"serviceDeploymentArn": arn}
+
+
 async def _named(face: Face, text: str) -> list[_Found]:
     """Every deployment of the service that an ARN is about."""
     arn = read_arn(text)
@@ -108,75 +135,109 @@ async def _of(face: Face, service: Service) -> list[_Found]:
     names = names_of(face)
     overview = await face.operations.overview(app_ids=(service.app_id,))
     state = overview.apps.get(service.app_id)
-    if state is None:
-        return []
-    return [
-        _Found(
-            service=service,
-            state=state,
-            deployment=one,
-            arn=names.service_deployment_arn(service.cluster, service.name, one.id),
-            revision_arn=names.service_revision_arn(service.cluster, service.name, one.id),
+    known = await stored_deployments(face.documents, service.arn)
+    live: dict[str, ServiceDeployment] = {}
+    if state is not None:
+        known = follow_deployments(known, state, names, now_ms=face.now_ms())
+        live = {one.revision.id: one for one in deployments_of(state, names)}
+    found: list[_Found] = []
+    for past in known:
+        deployment_id = names.deployment_id(service.app_id, past.revision)
+        found.append(
+            _Found(
+                service=service,
+                state=state,
+                past=past,
+                live=live.get(past.revision),
+                arn=names.service_deployment_arn(service.cluster, service.name, deployment_id),
+                revision_arn=_revision_arn(face, service, past.revision),
+            )
         )
-        for one in deployments_of(state, names)
-    ]
+    return found
 
 
-def _status(one: _Found) -> str:
-    rolls_back = one.deployment.rollout_reason.startswith(words.breaker_rolls_back("")[:-1])
-    if one.deployment.rollout_state == IN_PROGRESS:
-        return "ROLLBACK_IN_PROGRESS" if rolls_back else "IN_PROGRESS"
-    if one.deployment.rollout_state == FAILED:
-        return "ROLLBACK_SUCCESSFUL" if not one.deployment.is_primary else "STOPPED"
-    return "SUCCESSFUL"
+def _revision_arn(face: Face, service: Service, revision: str) -> str:
+    names = names_of(face)
+    deployment_id = names.deployment_id(service.app_id, revision)
+    return names.service_revision_arn(service.cluster, service.name, deployment_id)
+
+
+def _counted(face: Face, service: Service, revision: str, live: ServiceDeployment | None, count: int = 0) -> dict[str, Any]:  # fmt: skip
+    counts = live.counts if live else None
+    return {
+        "arn": _revision_arn(face, service, revision),
+        "requestedTaskCount": counts.desired if counts else count,
+        "runningTaskCount": counts.running if counts else 0,
+        "pendingTaskCount": counts.pending if counts else 0,
+    }
 
 
 def _shown(face: Face, one: _Found) -> dict[str, Any]:
-    deployment, service = one.deployment, one.service
-    breaker = deployment_configuration(service.spec)["deploymentCircuitBreaker"]
-    watches = "MONITORING" if deployment.rollout_state == IN_PROGRESS else "MONITORING_COMPLETE"
-    status = "TRIGGERED" if deployment.rollout_state == FAILED else watches
-    counts = deployment.counts
+    past, service = one.past, one.service
     shown = {
         "serviceDeploymentArn": one.arn,
         "serviceArn": service.arn,
         "clusterArn": names_of(face).cluster_arn(service.cluster),
-        "createdAt": deployment.created_at_ms,
-        "startedAt": deployment.created_at_ms,
-        "updatedAt": deployment.updated_at_ms,
-        "targetServiceRevision": {
-            "arn": one.revision_arn,
-            "requestedTaskCount": counts.desired,
-            "runningTaskCount": counts.running,
-            "pendingTaskCount": counts.pending,
-        },
-        "status": _status(one),
-        "statusReason": deployment.rollout_reason,
+        "createdAt": past.began_at_ms,
+        "startedAt": past.began_at_ms,
+        "updatedAt": past.ended_at_ms or (one.live.updated_at_ms if one.live else past.began_at_ms),
+        "targetServiceRevision": _counted(face, service, past.revision, one.live, past.count),
+        "status": past.status,
+        "statusReason": past.reason,
         "deploymentConfiguration": deployment_configuration(service.spec),
-        "deploymentCircuitBreaker": {
-            "status": status if breaker["enable"] else "DISABLED",
-            "failureCount": deployment.failed_tasks,
-            "threshold": failure_threshold(one.state.count),
-        },
+        "deploymentCircuitBreaker": _breaker(one),
     }
-    if deployment.rollout_state != IN_PROGRESS:
-        shown["finishedAt"] = deployment.updated_at_ms
+    if past.before:
+        before = None
+        if one.state is not None:
+            live = deployments_of(one.state, names_of(face))
+            before = next((each for each in live if each.revision.id == past.before), None)
+        shown["sourceServiceRevisions"] = [_counted(face, service, past.before, before)]
+    if past.back_to:
+        shown["rollback"] = {
+            "reason": past.reason,
+            "startedAt": past.back_at_ms,
+            "serviceRevisionArn": _revision_arn(face, service, past.back_to),
+        }
+    if past.ended_at_ms is not None:
+        shown["finishedAt"] = past.ended_at_ms
+        if past.status == "STOPPED":
+            shown["stoppedAt"] = past.ended_at_ms
     return shown
 
 
+def _breaker(one: _Found) -> Mapping[str, Any]:
+    enabled = deployment_configuration(one.service.spec)["deploymentCircuitBreaker"]["enable"]
+    watches = "MONITORING" if one.past.status == IN_PROGRESS else "MONITORING_COMPLETE"
+    status = "TRIGGERED" if one.past.is_tripped else watches
+    return {
+        "status": status if enabled else "DISABLED",
+        "failureCount": one.live.failed_tasks if one.live and one.past.status in OPEN else 0,
+        "threshold": failure_threshold(one.past.count),
+    }
+
+
 def _revision(face: Face, one: _Found) -> dict[str, Any]:
-    app, spec = one.deployment.revision.app, one.service.spec
-    first = {"containerName": app.container_name or app.name, "image": app.image or "", "imageDigest": app.image_id or None}  # fmt: skip
-    others = [{"containerName": c.name, "image": c.image, "imageDigest": c.image_id or None} for c in app.containers]  # fmt: skip
+    past, spec = one.past, one.service.spec
     return {
         "serviceRevisionArn": one.revision_arn,
         "serviceArn": one.service.arn,
         "clusterArn": names_of(face).cluster_arn(one.service.cluster),
-        "taskDefinition": one.deployment.task_definition,
+        "taskDefinition": past.task_definition,
         "launchType": spec.get("launchType") or "EC2",
-        "loadBalancers": spec.get("loadBalancers") or [],
+        "loadBalancers": [
+            {
+                "loadBalancerName" if is_classic(bound.group) else "targetGroupArn": bound.group,
+                "containerName": bound.container,
+                "containerPort": bound.container_port,
+            }
+            for bound in past.targets
+        ],
         "serviceRegistries": [],
         "networkConfiguration": spec.get("networkConfiguration"),
-        "containerImages": [first, *others],
-        "createdAt": one.deployment.created_at_ms,
+        "containerImages": [
+            {"containerName": name, "image": image, "imageDigest": image_id or None}
+            for name, image, image_id in past.containers
+        ],
+        "createdAt": past.began_at_ms,
     }

@@ -40,6 +40,7 @@ from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.objects import changed
 from portway.api.aws.operation import Request, operation
+from portway.controller.ecs.deployments import forget_deployments
 from portway.controller.ecs.histories import forget_history, history_of
 from portway.core.ecs.deployments import deployments_of
 from portway.core.ecs.labels import origin_of
@@ -148,6 +149,7 @@ async def _standing(face: Face, known: Service, said: Mapping[str, Any]) -> dict
 async def _begin(face: Face, service: Service, version: int) -> None:
     """Keep it before anything runs; what was told of one before it is forgotten."""
     await forget_history(face.documents, service.arn)
+    await forget_deployments(face.documents, service.arn)
     try:
         await face.documents.put(KIND, service.arn, service.body(), version)
     except DocumentChangedError:
