@@ -94,3 +94,18 @@ def test_weights_of_0_alone_are_said_to_lead_nowhere() -> None:
 def test_a_load_balancer_is_called_by_its_name() -> None:
     assert balancer_name(ROUTE) == "shop"
     assert balancer_name(replace(ROUTE, owner="lb:classic")) == "classic"
+
+
+def test_a_classic_load_balancer_is_named_and_its_own_command_is_told() -> None:
+    route = replace(
+        ROUTE,
+        owner=f"lb:{ARN}loadbalancer/httpd",
+        rules=(),
+        default=Forward(pools=(("httpd:3245", 1),)),
+        pools=(Pool(name="httpd:3245"),),
+    )
+    assert balancer_name(route) == "httpd"
+    found = diagnose_rules("it", route, host="", path="/")
+    assert found.verdict is Verdict.BROKEN
+    assert found.sentence.startswith("no target of httpd:3245 takes requests: it has none")
+    assert "aws elb register-instances-with-load-balancer" in found.fix

@@ -123,3 +123,25 @@ def test_nobody_makes_room_while_it_cannot_be_told_who_is_in_the_pools():
     unread = planned(state, {GROUP: ()}, served=None)
     assert phase(unread) is Phase.READY
     assert unread.wake_at_ms == 2000
+
+
+def test_behind_a_classic_load_balancer_the_pools_of_its_own_ports_count():
+    state = app_state(phase=Phase.READY)
+    assert state.target is not None
+    app = state.target.app
+    bound = replace(app, targets=tuple(replace(b, group="httpd") for b in app.targets))
+    revision = replace(state.target, app=bound)
+    state = replace(state, target=revision, revisions={revision.id: revision})
+    [record] = state.instances
+    number = record.identity.leases[0].host_port
+
+    def serves(**pools: tuple[ServedEndpoint, ...]) -> bool:
+        served = {
+            f"httpd:{name[1:]}": ((KEY, ServedPool(name=name, endpoints=found)),)
+            for name, found in pools.items()
+        }
+        return is_served_by_its_groups(state, observed(state, served), record)
+
+    assert serves(**{f"p{number}": (endpoint(),)})
+    assert not serves(**{f"p{number}": ()})
+    assert serves(**{f"p{number}": (endpoint(),), "p1": ()})  # a listener for somebody else

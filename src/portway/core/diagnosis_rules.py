@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from portway.core.balancing.model import OWNER_PREFIX
 from portway.core.balancing.targets import TargetHealth, TargetState
 from portway.core.balancing.told import conditions_text
 from portway.core.diagnosis import conclude
@@ -74,6 +75,7 @@ def _does(action: Action) -> str:
 
 def _pool(pool: Pool, facts: PoolFacts) -> Iterator[Hop]:
     name, total = group_name(pool.name), len(facts.targets) or len(pool.endpoints)
+    by_name = not pool.name.startswith("arn:")
     ready = [e.state for e in pool.endpoints].count(EndpointState.READY)
     ill = [(told, h) for told, h in facts.targets if h.state is TargetState.UNHEALTHY]
     if facts.barred:
@@ -87,7 +89,8 @@ def _pool(pool: Pool, facts: PoolFacts) -> Iterator[Hop]:
     text, fix = f"no target of {name} takes requests", f"{facts.check or 'see its check'}; "
     if ill:
         text = f"{text}: {_reason(*ill[0])}"
-        fix = f"{fix}let it answer so, or change that: `aws elbv2 modify-target-group`"
+        change = "elb configure-health-check" if by_name else "elbv2 modify-target-group"
+        fix = f"{fix}let it answer so, or change that: `aws {change}`"
     elif facts.targets:
         told, health = facts.targets[0]
         text = f"{text}: {told} is {health.state.value} ({health.description})"
@@ -97,7 +100,8 @@ def _pool(pool: Pool, facts: PoolFacts) -> Iterator[Hop]:
         fix = "`portway map` shows how each stands"
     else:
         text = f"{text}: it has none"
-        fix = "give it a service (`aws ecs create-service`) or targets (`aws elbv2 register-targets`); `portway ps` shows what runs"
+        add = "elb register-instances-with-load-balancer" if by_name else "elbv2 register-targets"
+        fix = f"give it a service (`aws ecs create-service`) or targets (`aws {add}`); `portway ps` shows what runs"
     yield Hop(name="server", verdict=Verdict.BROKEN, text=text, fix=fix)
 
 
@@ -115,9 +119,12 @@ def _nowhere() -> Hop:
 
 
 def group_name(name: str) -> str:
-    """Of an ARN, the name people chose: the last but one word of its path."""
+    """Of an ARN, the name people chose: what comes before the id, if there is one. Other names are themselves."""
+    name = name.removeprefix(OWNER_PREFIX)
+    if not name.startswith("arn:"):
+        return name
     words = name.rpartition(":")[2].split("/")
-    return words[-2] if len(words) > 1 else words[-1]
+    return words[-2] if len(words) > 2 else words[-1]  # noqa: PLR2004
 
 
 def _ok(text: str, name: str = "rule") -> Hop:

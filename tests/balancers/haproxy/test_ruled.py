@@ -264,6 +264,22 @@ def test_an_albs_cookie_is_renewed_and_a_classic_balancers_is_not() -> None:
     assert all("AWSELB" in line and "!{ srv_name" in line for line in lines("AWSELB"))
 
 
+def test_a_cookie_beside_the_applications_may_have_a_name_of_its_own_and_traces_may_be_off() -> (
+    None
+):
+    sticky = Sticky(kind=StickyKind.APP_COOKIE, cookie="SID", own_cookie="AWSELB")
+    route = ruled(Forward(pools=((WEB, 1),)), pools=(pool(WEB, sticky=sticky),))
+    quiet = replace(route, ruled=RuledListener(is_traced=False))
+    config, untraced = (render([make_listener(r)], SETTINGS).files[CONFIG] for r in (route, quiet))
+    assert 'set-cookie "AWSELB=' in config
+    assert "AWSALBAPP" not in config
+    assert ("x-amzn-trace-id" in config, "x-amzn-trace-id" in untraced) == (True, False)
+    bad = replace(sticky, own_cookie="a b")
+    assert "cookie that can be set" in route_problem(
+        ruled(Forward(pools=((WEB, 1),)), pools=(pool(WEB, sticky=bad),))
+    )
+
+
 def test_streams_over_tls_have_certificates_and_no_rules() -> None:
     route = replace(STREAM, listener=ListenerSpec(protocol=ListenerProtocol.TLS))
     config = render([make_listener(route)], SETTINGS).files[CONFIG]

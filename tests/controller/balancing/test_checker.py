@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from portway.controller.balancing.checker import AdmittedChecker, TargetChecker
+from portway.controller.certificates import make_self_signed
+from portway.controller.clock import SystemClock
 from portway.controller.health.probes import ProbeTarget
 from portway.core.app import CheckKind, HealthCheck
 from portway.core.balancing.targets import CODES, FAILED, TIMED_OUT
@@ -92,3 +96,19 @@ async def test_a_plain_server_is_no_tls_server():
         passed, detail = await checked(number, kind=CheckKind.HTTPS, timeout_s=0.2)
     assert not passed
     assert detail in (FAILED, TIMED_OUT)
+
+
+async def test_a_handshake_is_enough_for_tls(tmp_path: Path):
+    pem = tmp_path / "server.pem"
+    pem.write_text(make_self_signed("", ["a.test"], now_ms=SystemClock().now_ms()).pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as secured:
+        number = secured.sockets[0].getsockname()[1]
+        assert (await checked(number, kind=CheckKind.TLS))[0]
+    async with server(b"HTTP/1.1 200 OK\r\n\r\n") as (number, _):
+        assert not (await checked(number, kind=CheckKind.TLS, timeout_s=0.2))[0]

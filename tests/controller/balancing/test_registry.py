@@ -8,6 +8,7 @@ from portway.controller.balancing.registry import Registry
 from portway.core.balancing.model import ListenerRule
 from portway.core.rules import Condition, Forward, Part
 from portway.store.documents import MemoryDocuments
+from tests.core.balancing.classics import CLASSIC
 from tests.core.balancing.values import BALANCER, GROUP, LISTENER
 
 RULE = ListenerRule(
@@ -73,3 +74,26 @@ async def test_a_certificate_is_used_by_the_load_balancer_whose_listener_serves_
     await registry.put(replace(LISTENER, certificates=("arn:c",)))
     assert registry.uses_certificate("arn:c") == [BALANCER.arn]
     assert registry.uses_certificate("arn:d") == []
+
+
+async def test_a_classic_load_balancer_is_a_group_and_its_own_user():
+    documents = MemoryDocuments()
+    registry, other = await filled(documents), Registry(documents)
+    await registry.put(CLASSIC)
+    await other.load()
+    assert other.classics == {CLASSIC.arn: CLASSIC}
+    assert registry.balancers == (BALANCER, CLASSIC)
+    assert (registry.balancer(CLASSIC.arn), registry.classic("httpd")) == (CLASSIC, CLASSIC)
+    assert registry.users_of("httpd") == (CLASSIC,)
+    assert registry.groups_used_by(CLASSIC.arn) == {"httpd"}
+    found = registry.group("httpd")
+    assert found is not None
+    assert found.check.number_text == "3245"
+    assert registry.group(GROUP.arn) == GROUP
+    assert registry.group("none") is None
+    assert registry.pool_names("httpd") == ("httpd:3245", "httpd:56839")
+    assert registry.pool_names(GROUP.arn) == (GROUP.arn,)
+    [certificate] = registry.certificates
+    assert registry.uses_certificate(certificate) == [CLASSIC.arn]
+    await registry.delete(CLASSIC)
+    assert registry.classic("httpd") is None
