@@ -93,6 +93,7 @@ LB_COOKIE_S = "stickiness.lb_cookie.duration_seconds"
 APP_COOKIE = "stickiness.app_cookie.cookie_name"
 APP_COOKIE_S = "stickiness.app_cookie.duration_seconds"
 ALGORITHM = "load_balancing.algorithm.type"
+ANOMALY = "load_balancing.algorithm.anomaly_mitigation"
 SLOW_START = "slow_start.duration_seconds"
 PROXY_V2 = "proxy_protocol_v2.enabled"
 OPEN_COUNT = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count"
@@ -112,12 +113,12 @@ GROUP_ATTRIBUTES = (
     _number(DELAY, "300", (0, 3600), has_effect=True),
     _flag(STICKY, "false", has_effect=True),
     _words(STICKY_TYPE, "lb_cookie", ("lb_cookie", "app_cookie"), ALB, has_effect=True),
-    _words(STICKY_TYPE, "source_ip", ("source_ip", "source_ip_dest_ip", "source_ip_dest_ip_proto"), NLB, has_effect=True),
+    _words(STICKY_TYPE, "source_ip", ("source_ip",), NLB, has_effect=True),
     _number(LB_COOKIE_S, "86400", (1, 604800), ALB, has_effect=True),
     Attribute(key=APP_COOKIE, default="", kinds=ALB, has_effect=True),
     _number(APP_COOKIE_S, "86400", (1, 604800), ALB, has_effect=True),
     _words(ALGORITHM, "round_robin", tuple(BALANCES), ALB, has_effect=True),
-    _words("load_balancing.algorithm.anomaly_mitigation", "off", ("on", "off"), ALB),
+    _words(ANOMALY, "off", ("on", "off"), ALB),
     _number(SLOW_START, "0", (30, 900), ALB, zero_too=True, has_effect=True),
     _words("load_balancing.cross_zone.enabled", "use_load_balancer_configuration", ("true", "false", "use_load_balancer_configuration")),
     _number(f"{_HEALTH}dns_failover.minimum_healthy_targets.count", "1", (1, 1000), words=("off",)),
@@ -135,7 +136,7 @@ _LOGS = ("access_logs", "connection_logs", "health_check_logs")
 
 BALANCER_ATTRIBUTES = (
     _flag(DELETION_PROTECTION, "false", has_effect=True),
-    _flag("load_balancing.cross_zone.enabled", "true", ALB),
+    _words("load_balancing.cross_zone.enabled", "true", ("true",), ALB),
     _flag("load_balancing.cross_zone.enabled", "false", NLB),
     _number(IDLE_TIMEOUT, "60", (1, 4000), ALB, has_effect=True),
     _number(KEEP_ALIVE, "3600", (60, 604800), ALB, has_effect=True),

@@ -38,6 +38,7 @@ from portway.core.rules import Action
 
 LISTENERS_MAX = 50
 CERTIFICATES_MAX = 25
+GROUPS_MAX = 100  # of one load balancer
 _SECURE = ("HTTPS", "TLS")
 _MTLS = "it asks no client for a certificate."
 
@@ -134,6 +135,9 @@ async def _check_known(face: Face, arns: Sequence[str]) -> None:
 def check_groups(face: Face, balancer: LoadBalancer, protocol: str, action: Action) -> None:
     """That the groups of an action are there, fit the listener, and belong to no other load balancer."""
     registry = registry_of(face)
+    used = registry.groups_used_by(balancer.arn) | {*groups_of(action)}
+    if len(used) > GROUPS_MAX:
+        raise refused("TooManyUniqueTargetGroupsPerLoadBalancer", f"A load balancer can have at most '{GROUPS_MAX}' target groups")  # fmt: skip
     for arn in groups_of(action):
         group = registry.groups.get(arn)
         if group is None:

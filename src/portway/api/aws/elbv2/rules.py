@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,9 @@ from portway.api.aws.elbv2.conditions import read_conditions, shown_condition
 from portway.api.aws.elbv2.listeners import check_groups
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request, operation
+from portway.controller.balancing.registry import Registry
 from portway.core.balancing.model import Kind, Listener, ListenerRule
+from portway.core.errors import PortwayError
 
 RULES_MAX = 100
 _TRANSFORMS = "rules choose where a request goes and leave it as it is."
@@ -161,6 +164,8 @@ async def set_rule_priorities(face: Face, request: Request) -> dict[str, Any]:
                 raise refused("OperationNotPermitted", f"Priority of default rule '{arn}' cannot be changed")  # fmt: skip
             if priority is None:
                 raise invalid("A priority must be specified")
+            if arn in wanted:
+                raise invalid(f"The rule '{arn}' is specified more than once")
             wanted[arn] = replace(rule(face, arn), priority=priority)
         for of in {each.listener for each in wanted.values()}:
             after = [wanted.get(each.arn, each) for each in registry.rules_of(of)]
@@ -171,9 +176,20 @@ async def set_rule_priorities(face: Face, request: Request) -> dict[str, Any]:
                         "PriorityInUse", f"Priority '{each.priority}' is currently in use"
                     )
                 taken.add(each.priority)
-        await registry.put(*wanted.values())
+        await _put_all(registry, list(wanted.values()))
     face.operations.balancing.touch()
     return {"Rules": [shown(each) for each in wanted.values()]}
+
+
+async def _put_all(registry: Registry, rules: list[ListenerRule]) -> None:
+    """All of them or none: where one cannot be saved, those before it are put back."""
+    before = [registry.rules[one.arn] for one in rules]
+    try:
+        await registry.put(*rules)
+    except PortwayError:
+        with suppress(PortwayError):
+            await registry.put(*(one for one in before if registry.rules[one.arn] is not one))
+        raise
 
 
 @operation("elbv2", "DeleteRule")

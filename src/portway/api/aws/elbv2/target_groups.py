@@ -281,12 +281,15 @@ def _check_together(set_to: Mapping[str, str]) -> None:
     ramps = set_to.get(keys.SLOW_START, "0") != "0"
     if ramps and set_to.get(keys.ALGORITHM) != "round_robin":
         raise refused("InvalidConfigurationRequest", "Slow start can only be used with the round_robin algorithm")  # fmt: skip
+    mitigates = set_to.get(keys.ANOMALY, "off") == "on"
+    if mitigates and set_to.get(keys.ALGORITHM) != "weighted_random":
+        raise refused("InvalidConfigurationRequest", "Anomaly mitigation can only be used with the weighted_random algorithm")  # fmt: skip
     is_sticky = set_to[keys.STICKY] == "true"
     if is_sticky and set_to[keys.STICKY_TYPE] == "app_cookie":
         name = set_to[keys.APP_COOKIE]
         if not name:
             raise refused("InvalidConfigurationRequest", "An application cookie name must be specified for app_cookie stickiness")  # fmt: skip
-        if name.upper() in ("AWSALB", "AWSALBAPP", "AWSALBTG"):
+        if name.upper().startswith("AWSALB"):
             raise refused("InvalidConfigurationRequest", f"The cookie name '{name}' is reserved")
         if any(c in ' ,;="\\' or not 33 <= ord(c) <= 126 for c in name):  # noqa: PLR2004
             raise refused("InvalidConfigurationRequest", "The application cookie name contains characters that are not allowed")  # fmt: skip
