@@ -109,6 +109,6 @@ EXECUTOR_RESOURCES = Record(
         "cpus": by_default(NUMBER, 0.1),
         "mem": by_default(NUMBER, 32),
         "disk": by_default(NUMBER, 10),
-        "gpus": by_default(COUNT, 0),
+        "gpus": maybe(COUNT),
     }
 )

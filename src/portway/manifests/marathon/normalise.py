@@ -36,6 +36,7 @@ def normal_app(app: Body, settings: Settings) -> dict[str, Any]:
 def normal_update(update: Body, settings: Settings) -> dict[str, Any]:
     """The update in canonical form: nothing is filled in that it does not say."""
     found = _plain(update)
+    found.pop("networks", None)
     networks, container = chosen_networks(update, settings), moved_container(update)
     definitions, fetch = defined_ports(update), _fetch(update)
     said: dict[str, Any] = {
@@ -160,10 +161,11 @@ def _with_checks(app: dict[str, Any], *, explicit: bool) -> dict[str, Any]:
 
 
 def with_port_indices(checks: Iterable[Body]) -> list[dict[str, Any]]:
-    """Checks that name no port ask the first."""
-    return [
+    """Checks that name no port ask the first; none is there twice."""
+    found = [
         dict(check)
         if check["protocol"] == "COMMAND" or "port" in check or "portIndex" in check
         else {**check, "portIndex": 0}
         for check in checks
     ]
+    return list({repr(sorted(check.items())): check for check in found}.values())
