@@ -145,7 +145,7 @@ def _candidates(state: AppState, observed: Observed) -> list[_Candidate]:
     """Whoever may be behind a listener, by slot; the same for all of the App's listeners."""
     instances = observed.instances or {}
     kept_out = kept_out_ids(state, observed)
-    running = [r for r in state.live if r.id in instances]
+    running = [r for r in state.live if r.id in instances and r.unreachable_since_ms is None]
     running.sort(key=lambda r: (r.identity.slot, r.identity.serial))
     usable = [r for r in running if r.id not in kept_out]
     # Whoever fails gets nothing new, but may answer what it has been asked.
