@@ -271,6 +271,7 @@ def _leases(config: Config, engine: InstanceEngine) -> Leases:
         PortPool(
             config.host_ports,
             hold_down_ms=hold_down_ms,
+            node_ranges=config.node_ports,
             ephemeral=ephemeral,
             kept=(config.service_ports,),
         ),

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from portway.core.errors import RequestError
-from portway.core.ports import PortRange
+from portway.core.lease import PortRange, node_ranges
 
 _PORT_MAX = 65535
 _SOCKET_PATH_BYTES_MAX = 107  # sun_path of unix(7) without its ending NUL
 _TOKEN_LENGTH_ADVISED = 16
 _PREFIX = "PORTWAY_"
 _ENGINES = ("docker", "process", "memory")
-_LOG_FORMATS = ("auto", "json", "text")
-_LOG_LEVELS = ("debug", "info", "warning", "error")
 _STORE_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg")
 _DOCKER_SCHEMES = ("unix", "tcp", "http", "https")
 _DURATION_UNITS_S = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -50,6 +48,7 @@ class Config:
     haproxy: str = "haproxy"
     hold_down_s: float = 5.0
     memory_nodes: int = 1
+    node_ports: Mapping[str, PortRange] = field(default_factory=dict)  # instead of `host_ports`
     log_level: str = "info"
     log_format: str = "auto"  # auto | json | text
     journal_days: int = 30  # how far back the journal goes
@@ -484,9 +483,10 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "haproxy": _parse_text,
     "hold_down_s": _parse_duration,
     "memory_nodes": partial(_parse_number, least=1, most=1000),
-    "log_format": partial(_parse_choice, choices=_LOG_FORMATS),
+    "node_ports": lambda given: node_ranges(given.text, given.refusal),
+    "log_format": partial(_parse_choice, choices=("auto", "json", "text")),
     "journal_days": partial(_parse_number, least=1, most=3650),
-    "log_level": partial(_parse_choice, choices=_LOG_LEVELS),
+    "log_level": partial(_parse_choice, choices=("debug", "info", "warning", "error")),
     "access_log": lambda given: _parse_choice(given, choices=("on", "off")) == "on",
     "body_size_max_bytes": _parse_size,
     "aws_verify_signatures": lambda given: _parse_choice(given, choices=("on", "off")) == "on",

@@ -34,6 +34,7 @@ _FLAGS = (
     ("haproxy", "PROGRAM", "The HAProxy to run. [haproxy]"),
     ("hold-down-s", "SECONDS", "How long a freed port is not given out again. [5]"),
     ("memory-nodes", "COUNT", "How many nodes the memory engine plays. [1]"),
+    ("node-ports", "NODE=FIRST-LAST,...", "Nodes with host ports of their own to lease."),
     ("log-level", "LEVEL", "debug, info, warning or error. [info]"),
     (
         "log-format",

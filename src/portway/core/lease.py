@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,22 @@ class PortRange:
 
     def __str__(self) -> str:
         return f"{self.first}-{self.last}"
+
+
+def node_ranges(text: str, refusal: Callable[[str, str], Exception]) -> dict[str, PortRange]:
+    """The nodes with a range of their own: "n1=31000-31499,n2=32000-32499". What is no such text raises the refusal."""
+    ranges: dict[str, PortRange] = {}
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([^\s=]+)\s*=\s*(\d{1,5})-(\d{1,5})\s*", part)
+        if found is None or not 0 < int(found[2]) <= int(found[3]) <= 65535:
+            raise refusal(
+                f'does not say in "{part.strip()}" which node has which ports',
+                "Write node-1=31000-31499,node-2=32000-32499.",
+            )
+        if found[1] in ranges:
+            raise refusal(f"names {found[1]} twice", "Give each node one range.")
+        ranges[found[1]] = PortRange(first=int(found[2]), last=int(found[3]))
+    return ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
