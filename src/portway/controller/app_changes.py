@@ -228,6 +228,20 @@ class ChangesApps(Changes):
             sequence = await self._save(Batch(apps=(after,), events=(event,)))
         return self._promotion(stack, "", changed=(app,), sequence=sequence)
 
+    async def protect_instances(
+        self, stack: str, app: str, until_ms: Mapping[str, int | None]
+    ) -> frozenset[str]:
+        async with self.controller.changing() as world:
+            state = find_app(world, stack, app)
+            staying = {r.id for r in state.live if r.phase < Phase.DRAINING and r.id in until_ms}
+            instances = tuple(
+                replace(r, protected_until_ms=until_ms[r.id]) if r.id in staying else r
+                for r in state.instances
+            )
+            if instances != state.instances:
+                await self._save(Batch(apps=(replace(state, instances=instances),)))
+        return frozenset(staying)
+
     async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> InstanceView:
         why = reason or BY_THE_USER
         async with self.controller.changing() as world:

@@ -159,6 +159,12 @@ class Operations(Protocol):
         """What is decided and seen of these Apps, of a stack's or of all, as core values; nothing of what is not there."""
         ...
 
+    async def protect_instances(
+        self, stack: str, app: str, until_ms: Mapping[str, int | None]
+    ) -> frozenset[str]:
+        """Until then neither a smaller count nor a newer revision lets these go; None ends it. Those it was done for."""
+        ...
+
     async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> InstanceView:
         """Drain and stop one instance; its slot is filled again. `instance`: "web.1.7", or "web.1" for the newest.
 

@@ -63,6 +63,7 @@ class InstanceRecord:
     failed: bool = False  # it left on its own or never became healthy
     exit_code: int | None = None
     unreachable_since_ms: int | None = None  # its node is away, and it is waited for
+    protected_until_ms: int | None = None  # until then neither fewer nor newer ones let it go
 
     @property
     def id(self) -> str:

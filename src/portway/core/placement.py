@@ -76,6 +76,7 @@ class Misfit(StrEnum):
     CONSTRAINT = "CONSTRAINT"
     BOUNDS = "BOUNDS"  # the minimum and the maximum leave nothing to do
     THROTTLED = "THROTTLED"  # instances do not start, and are tried ever more slowly
+    PROTECTED = "PROTECTED"  # instances that should go are protected
     DELAYED = "DELAYED"  # the App's own back-off
 
 

@@ -13,6 +13,7 @@ from portway.core.lifecycle import has_completed, in_grace
 from portway.core.node_rules import has_to_move, too_many
 from portway.core.placement import Misfit
 from portway.core.pooled import is_served_by_its_groups
+from portway.core.protection import free_to_go
 from portway.core.routes import EndpointState
 from portway.core.routing import failing_among, unready_among
 from portway.core.starting import may_start, start_instances
@@ -164,7 +165,9 @@ def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
         return
     fresh_serving = [r for r in census.fresh if r.id in census.serving]
     if len(fresh_serving) + census.completed >= census.count:
-        _drain_stale(draft, census.stale)
+        _drain_stale(
+            draft, free_to_go(draft, census.stale, failing=census.failing, wanted=len(census.stale))
+        )
         _drain_surplus(draft, census)
         return
     excess = len(census.serving) - census.count
@@ -218,7 +221,8 @@ def _drain_surplus(draft: Draft, census: Census) -> None:
             *_by_choice(draft, r, is_first=first[r.identity.slot] == r.id),
         ),
     )
-    for record in too_many(draft, order, surplus, serving=census.serving):
+    order = free_to_go(draft, order, failing=census.failing, wanted=surplus)
+    for record in too_many(draft, order, min(surplus, len(order)), serving=census.serving):
         failing = record.id in census.failing
         health = draft.observed.health.get(record.id)
         detail = f"unhealthy: {health.detail}" if failing and health else "scaled down"
@@ -243,13 +247,14 @@ def drain_stale(draft: Draft, census: Census, *, serving_allowed: int, room: int
     One that serves nobody is let go first, but only for room: it may be about to recover. Those that
     were never healthy go before one that only fails its check, for it may be all that answers.
     """
-    idle = [r for r in census.stale if r.id not in census.serving]
+    stale = free_to_go(draft, census.stale, failing=census.failing)
+    idle = [r for r in stale if r.id not in census.serving]
     idle.sort(key=lambda r: r.phase is Phase.READY)
     idle_leaving = idle[: max(0, room)]
     _drain_stale(draft, idle_leaving)
     replaced = {r.identity.slot for r in census.fresh if r.id in census.serving}
     serving = sorted(
-        (r for r in census.stale if r.id in census.serving),
+        (r for r in stale if r.id in census.serving),
         key=lambda r: (r.identity.slot not in replaced, -r.identity.slot),
     )
     allowed = max(0, serving_allowed - len(idle_leaving)) if room > 0 else serving_allowed
@@ -281,7 +286,7 @@ def in_place(census: Census, room: int) -> int:
 def _drain_unready_surplus(draft: Draft, census: Census) -> None:
     """Too many that are well, while too few of them are ready: those that are not ready are the ones too many."""
     settled = [r for r in census.sound if r.phase is Phase.READY]
-    idle = [r for r in settled if r.id in census.unready]
+    idle = free_to_go(draft, [r for r in settled if r.id in census.unready])
     idle.sort(key=lambda r: -r.identity.slot)
     _drain_all(draft, idle[: max(0, len(settled) - census.count)], "scaled down")
 

@@ -68,6 +68,9 @@ def _troubles(
             said = words.not_placed(origin.service)
         elif one.code == "BOUNDS":
             said = words.bounds_in_the_way(origin.service)
+        elif one.code == "PROTECTED" and state.target is not None:
+            this = names.deployment_id(state.app_id, state.target.id)
+            said = words.protected(origin.service, this)
         elif one.code == "THROTTLED":
             said = words.not_starting(origin.service)
         else:

@@ -95,6 +95,14 @@ def not_placed_because(service: str, reason: str) -> str:
     return f"(service {service}) was unable to place a task. Reason: {reason}"
 
 
+def protected(service: str, deployment: str) -> str:
+    """Event 9."""
+    return (
+        f"(service {service}) was unable to reach steady state because task set ({deployment}) was unable to scale in. "
+        "Reason: The number of protected tasks are more than the desired count of tasks."
+    )
+
+
 def no_container_instances(service: str) -> str:
     """Event 10."""
     return (

@@ -174,7 +174,7 @@ def _counted(face: Face, service: Service, revision: str, live: ServiceDeploymen
 
 def _shown(face: Face, one: _Found) -> dict[str, Any]:
     past, service = one.past, one.service
-    shown = {
+    shown: dict[str, Any] = {
         "serviceDeploymentArn": one.arn,
         "serviceArn": service.arn,
         "clusterArn": names_of(face).cluster_arn(service.cluster),
