@@ -119,7 +119,8 @@ def _retire(draft: Draft) -> None:
             draft.advance(record, Phase.STOPPING)
         elif draft.now_ms >= deadline_ms:
             left = sum(connections.values())
-            reason = f"{left} connections were still open after the drain timeout"
+            # Where nothing drains the time is over before the balancer has said anything.
+            reason = f"{left} connections were still open after the drain timeout" if left else ""
             draft.advance(record, Phase.STOPPING, reason=reason)
         else:
             draft.wake_at(min(deadline_ms, draft.now_ms + 50))
