@@ -58,7 +58,7 @@ container.volumes[].containerPath | +
 container.volumes[].hostPath | +
 container.volumes[].mode | +
 container.volumes[].persistent | ! there are no persistent volumes: use hostPath, or the Docker parameter volume
-container.volumes[].external | ! there are no external volumes: use the Docker parameters volume and volume-driver's own mounts
+container.volumes[].external | ! there are no external volumes: use hostPath, or the Docker parameter volume
 container.volumes[].secret | ! there is no provider of secrets: use a hostPath
 cpus | + a limit, unless resourceLimits.cpus says another
 dependencies | + the order of deployments
@@ -111,7 +111,7 @@ residency | - it is of persistent volumes, which are refused
 resourceLimits | +
 role | - checked as Marathon does; nodes here have no roles
 secrets | ! there is no provider of secrets: use env
-taskKillGracePeriodSeconds | + 3 unless given, as Mesos does
+taskKillGracePeriodSeconds | + 10 unless given
 tty | +
 unreachableStrategy | + of nodes that cannot be reached
 upgradeStrategy | + the planner's bounds; old instances are drained before they are ended

@@ -15,6 +15,7 @@ from portway.manifests.marathon.refusal import Violation, Where
 
 Body = Mapping[str, Any]
 
+_RELATIVE = "must begin with /: there is no sandbox it could be relative to"
 _HARMLESS = (None, False, 0, "", "//cmd", "IPv4")  # what refused fields may say
 
 
@@ -29,6 +30,11 @@ def unsupported_app(app: Body) -> Iterator[Violation]:
             yield Violation(where=("container", "docker", "parameters", nth), error=error)
     if docker is None:
         yield from _process_faults(app, container)
+    for nth, volume in enumerate(container.get("volumes") or ()):
+        if not volume.get("hostPath", "/").startswith("/"):
+            yield Violation(where=("container", "volumes", nth, "hostPath"), error=_RELATIVE)
+        if "hostPath" in volume and not volume["containerPath"].startswith("/"):
+            yield Violation(where=("container", "volumes", nth, "containerPath"), error=_RELATIVE)
     yield from _asked_port_faults(app)
 
 
@@ -77,6 +83,9 @@ def _asked_port_faults(app: Body) -> Iterator[Violation]:
 def unsupported_pod(pod: Body) -> Iterator[Violation]:
     """Of a pod in canonical form."""
     yield from _refused(pod, pod_fields())
+    for nth, volume in enumerate(pod["volumes"]):
+        if not volume.get("host", "/").startswith("/"):
+            yield Violation(where=("volumes", nth, "host"), error=_RELATIVE)
     alone = len(pod["containers"]) == 1
     for nth, container in enumerate(pod["containers"]):
         image, where = container.get("image"), ("containers", nth)
