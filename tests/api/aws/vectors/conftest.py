@@ -26,6 +26,7 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     async with running_portway() as portway:
+        await portway.until(lambda: portway.world.nodes)
         aws = Direct(
             portway.operations,
             documents=portway.store.documents,
