@@ -1,13 +1,14 @@
 """HAProxyBalancer: the wanted routes, and the one loop that makes HAProxy agree with them.
 
-Every change goes one way: remember what is wanted, write the files, tell the running worker, read
-it back. Calls that come together share one pass. Where only servers come and go, a pass is about their
-listeners alone, and the files follow a moment later. Decides nothing about instances.
+Every change goes one way: remember what is wanted, write the files, tell the running worker, read it back.
+Calls that come together share one pass. Where only servers come and go, a pass is about their listeners alone,
+and the files follow a moment later. Decides nothing about instances.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -56,6 +57,7 @@ log = structlog.get_logger(__name__)
 
 _OBSERVE_S = 3.0
 _HOUSEKEEPING_S = 0.5
+_WRITTEN_EVERY = 4  # times of housekeeping
 _RESTART_RETRY_S = 0.2
 
 
@@ -170,7 +172,7 @@ class HAProxyBalancer:
         before = self._certificates
         self._certificates = {c.name: c.pem for c in certificates if c.name not in wrong}
         self._certificates |= {name: before[name] for name in wrong if name in before}
-        await self._settle_whole()
+        await self._settle(whole=True)
         if wrong:
             sentences = [f"Certificate {name} is not used: {why}" for name, why in wrong.items()]
             raise BalancerError("\n".join(sentences), retryable=False)
@@ -182,8 +184,9 @@ class HAProxyBalancer:
 
     async def report(self, owners: Collection[str]) -> None:
         """Report every request of exactly these owners; those of others cost next to nothing."""
-        self._reported = frozenset(owners)
-        await self._settle_whole()
+        before, self._reported = self._reported, frozenset(owners)
+        self._changed |= before ^ self._reported
+        await self._settle()
 
     async def observe(self, owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
         """What HAProxy really serves, old workers' connections included."""
@@ -213,12 +216,9 @@ class HAProxyBalancer:
             restarts=self._restarts,
         )
 
-    async def _settle_whole(self) -> None:
-        self._is_whole = False
-        await self._settle()
-
-    async def _settle(self) -> None:
+    async def _settle(self, *, whole: bool = False) -> None:
         """Return once a pass that began after now has ended; calls that wait together share one."""
+        self._is_whole &= not whole
         self._wanted += 1
         mine = self._wanted
         async with self._lock:
@@ -287,7 +287,7 @@ class HAProxyBalancer:
 
     async def _follow(self, news: Sequence[Listener]) -> None:
         """Servers came and went behind some listeners; the files say so a moment later."""
-        await self._told.tell_servers(news)
+        await self._told.tell_servers(news, has_log=self._settings.has_log)
         self._is_unwritten = True
         self._save()
 
@@ -439,20 +439,21 @@ class HAProxyBalancer:
                 await wait_end(master)
                 log.warning("balancer_ended", process_id=master)
             try:
-                await self._settle_whole()
+                await self._settle(whole=True)
             except BalancerError as error:
                 log.error("balancer_not_restarted", error=str(error))
                 await asyncio.sleep(_RESTART_RETRY_S)
 
     async def _keep_house(self) -> None:
-        """Delete servers once their idle connections are closed; take ports once they are free."""
-        while True:
+        """Delete servers once their idle connections are closed; take ports once they are free; write down what was told."""
+        for turn in itertools.count():
             await asyncio.sleep(_HOUSEKEEPING_S)
             if any(problem.retryable for problem in self._problems):
                 with suppress(BalancerError):
-                    await self._settle_whole()
+                    await self._settle(whole=True)
             async with self._lock:
-                self._write_down()
+                if turn % _WRITTEN_EVERY == 0:
+                    self._write_down()
                 await self._told.tidy()
 
     async def _stop_tasks(self) -> None:
@@ -462,9 +463,7 @@ class HAProxyBalancer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _observe(self, owners: Collection[str] | None) -> tuple[ServedRoute, ...]:
-        served = [
-            one for one in self._told.listeners if owners is None or one.route.owner in owners
-        ]
+        served = self._told.listeners_of(owners)
         asked = None if owners is None else served
         readings = await self._reader.statistics(asked)
         return served_routes(

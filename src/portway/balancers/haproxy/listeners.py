@@ -213,7 +213,10 @@ def build_listener(
 
 
 def differ_in_servers_only(before: Listener, now: Listener) -> bool:
-    """Whether HAProxy can be told all that is new by adding, draining and deleting servers."""
+    """Whether HAProxy can be told all that is new by adding, draining and deleting servers.
+
+    Whether requests are reported is an entry of a map, and as easily told.
+    """
     return _without_servers(before) == _without_servers(now)
 
 
@@ -221,7 +224,7 @@ def _without_servers(listener: Listener) -> Listener:
     pools = tuple(replace(pool, endpoints=()) for pool in listener.route.pools)
     groups = tuple(replace(group, servers=(), pool=None) for group in listener.pools)
     route = replace(listener.route, endpoints=(), pools=pools)
-    return replace(listener, route=route, servers=(), pools=groups)
+    return replace(listener, route=route, servers=(), pools=groups, is_reported=False)
 
 
 def pool_backend(listener_name: str, pool_name: str) -> str:

@@ -31,6 +31,12 @@ class Told:
         self._runtime = runtime
         self._requests = requests
 
+    def listeners_of(self, owners: Collection[str] | None) -> tuple[Listener, ...]:
+        """All listeners, or these owners'."""
+        if owners is None:
+            return self.listeners
+        return tuple(one for one in self.listeners if one.route.owner in owners)
+
     def loads(self, listeners: Sequence[Listener]) -> None:
         """A fresh worker has these certificates from the files."""
         self._loaded = {slot.path: digest(slot.pem) for one in listeners for slot in one.slots}
@@ -63,19 +69,22 @@ class Told:
 
     def differ_in_servers_only(self, owners: Collection[str], news: Sequence[Listener]) -> bool:
         """Whether these listeners of the owners can take the place of those they have without anything else."""
-        before = {one.name: one for one in self.listeners if one.route.owner in owners}
+        before = {one.name: one for one in self.listeners_of(owners)}
         if before.keys() != {one.name for one in news} or len(before) != len(news):
             return False
         return all(differ_in_servers_only(before[one.name], one) for one in news)
 
-    async def tell_servers(self, news: Sequence[Listener]) -> None:
+    async def tell_servers(self, news: Sequence[Listener], *, has_log: bool) -> None:
         """Tell the running worker which servers come and go behind some listeners, and read it back."""
         (worker_id, *_), old = await self._runtime.workers()
         fresh = {one.name: one for one in news}
+        before = [one for one in self.listeners if one.name in fresh]
         self.listeners = tuple(fresh.get(one.name, one) for one in self.listeners)
         self._know()
         async with self._runtime.session(worker_id) as session:
             left = await live.sync_servers(session, self._runtime, news, old, alone=True)
+            if has_log and any(one.is_reported for one in (*before, *news)):
+                await live.sync_reported(session, self.listeners)
         self._leftovers = tuple(dict.fromkeys((*self._leftovers, *left)))
         self._forget_gone()
         self.accepted |= fresh

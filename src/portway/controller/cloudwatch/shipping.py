@@ -70,6 +70,7 @@ class LogShipper:
         self._around = around
         self._names = names
         self._followed: dict[str, _Followed] = {}
+        self._known: dict[str, tuple[AppState, bool]] = {}
         self._told: set[str] = set()
 
     @property
@@ -86,7 +87,7 @@ class LogShipper:
     def _look(self, group: asyncio.TaskGroup) -> None:
         """Begin to read what is new; forget what is gone."""
         live: set[str] = set()
-        for state in self._around.world.apps.values():
+        for state in self._writing():
             for record, ways in self._to_read(state):
                 live.add(record.id)
                 if record.id not in self._followed:
@@ -97,6 +98,17 @@ class LogShipper:
             is_idle = task is None or task.done()
             if is_idle and (instance_id not in live or not self._followed[instance_id].is_over):
                 del self._followed[instance_id]
+
+    def _writing(self) -> list[AppState]:
+        """The Apps with containers that write to log groups; an App that stayed as it was is not looked through again."""
+        apps, known = self._around.world.apps, self._known
+        self._known = {
+            app_id: kept
+            if (kept := known.get(app_id)) is not None and kept[0] is state
+            else (state, _writes(state))
+            for app_id, state in apps.items()
+        }
+        return [state for state, writes in self._known.values() if writes]
 
     def _to_read(self, state: AppState) -> list[tuple[InstanceRecord, Mapping[str, Destination]]]:
         found: list[tuple[InstanceRecord, Mapping[str, Destination]]] = []
@@ -196,3 +208,8 @@ class LogShipper:
                 kept.setdefault(way, []).append((line.at_ms, line.text))
         for way, found in kept.items():
             await self._keeper.append(way.group, way.stream, found)
+
+
+def _writes(state: AppState) -> bool:
+    revisions = (*state.revisions.values(), *((state.target,) if state.target else ()))
+    return any(has_logs(revision.app) for revision in revisions)

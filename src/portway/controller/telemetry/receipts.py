@@ -6,7 +6,7 @@ It only looks: nothing waits for it, and a deployment whose receipt cannot be wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -196,7 +196,8 @@ class Receipts:
         if kept is not None:
             watched.before = kept.before
         else:
-            watched.before = await self._counters()
+            stack = self._world.of_stack(watched.stack)
+            watched.before = await self._counters({*watched.apps, *(s.app_id for s in stack)})
         self._end_those_over()
         if kept is None:
             await self._keep(watched, watched.opening(watched.before))
@@ -206,9 +207,9 @@ class Receipts:
         receipts = release.receipts if release else ()
         return next((one for one in receipts if one.deployment == watched.deployment), None)
 
-    async def _counters(self) -> dict[str, Traffic]:
+    async def _counters(self, owners: Collection[str]) -> dict[str, Traffic]:
         by_owner: dict[str, list[Traffic]] = {}
-        for route in await self._balancer.observe():
+        for route in await self._balancer.observe(owners):
             by_owner.setdefault(route.owner, []).append(route.traffic)
         return {owner: total(parts) for owner, parts in by_owner.items()}
 
@@ -218,7 +219,7 @@ class Receipts:
             await asyncio.sleep(FLUSH_S)
             after: Mapping[str, Traffic] | None = None
             try:
-                after = await self._counters()
+                after = await self._counters(watched.apps)
             except PortwayError as error:
                 log.info("receipt_without_counters", error=str(error))
             await self._keep(watched, watched.receipt(after))

@@ -34,6 +34,7 @@ from portway.engines.base import (
 )
 from portway.engines.changes import ChangeFeed
 from portway.engines.process import kernel
+from portway.engines.process.care import Care
 from portway.engines.process.cgroups import Cgroups
 from portway.engines.process.command import (
     DEFAULT_PATH,
@@ -74,7 +75,6 @@ TRAITS = EngineTraits(
 )
 NODE_NAME = "local"
 LOG_SIZE_MAX_BYTES = 20 * 1024 * 1024
-TEND_S = 1.0
 FOLLOW_S = 0.05
 LAST_WORDS_S = 1.0
 FORKED_S = 1.0
@@ -111,7 +111,7 @@ class ProcessEngine:
         self._feed = ChangeFeed()
         self._followers = Followers()
         self._handles: dict[str, InstanceHandle] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._care = Care(self._handles, clock)
         self._tools: Tools | None = None
 
     @property
@@ -127,13 +127,11 @@ class ProcessEngine:
         except OSError as error:
             raise unusable(self._instances, error) from error
         self._adopt()
-        self._tend()
+        self._care.begin()
 
     async def close(self) -> None:
         """Let go; everything goes on running."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._care.end()
         for handle in self._handles.values():
             handle.close()
         self._handles.clear()
@@ -411,13 +409,6 @@ class ProcessEngine:
                     hint="Give each server a `--home` of its own.",
                     retryable=False,
                 )
-
-    def _tend(self) -> None:
-        """Once a second: logs, and whoever has no descriptor that tells of its end."""
-        now_ms = self._clock()
-        for handle in tuple(self._handles.values()):
-            handle.tend(now_ms)
-        self._timer = asyncio.get_running_loop().call_later(TEND_S, self._tend)
 
     async def _kill(self, handle: InstanceHandle) -> None:
         """End the instance and everything it left behind."""
