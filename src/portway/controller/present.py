@@ -380,14 +380,15 @@ def _map_endpoint(
     served: ServedEndpoint | None,
 ) -> MapEndpoint | None:
     lease = next((x for x in record.identity.leases if x.port_name == spec.name), None)
-    if lease is None:
+    if lease is None and spec.leased:
         return None
+    inside = served.port_number if served else spec.container_port
     return MapEndpoint(
         instance=short_id(record.id),
         slot_name=f"{state.app_id.rpartition('/')[2]}.{record.identity.slot}",
-        host_address=lease.address,
-        host_port=lease.host_port,
-        container_port=lease.container_port,
+        host_address=lease.address if lease else "",
+        host_port=lease.host_port if lease else 0,
+        container_port=lease.container_port if lease else inside,
         target_address=served.address if served else "",
         target_port=served.port_number if served else 0,
         state=_endpoint_state(world, record, served),
