@@ -52,7 +52,8 @@ class Entry:
     @property
     def count(self) -> int:
         """How many instances it should have."""
-        return self.spec.instances
+        of = self.definition if self.kind == APP else self.definition.get("scaling") or {}
+        return int(of.get("instances", 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +127,6 @@ class Deployment:
     def affected(self) -> frozenset[str]:
         """The paths of the apps and pods its steps are about."""
         return frozenset(action.path for step in self.steps for action in step)
-
-    def change_of(self, path: str) -> EntryChange | None:
-        """What it changes at a path."""
-        return next((c for c in self.changes if c.path == path), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

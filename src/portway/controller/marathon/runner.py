@@ -24,17 +24,18 @@ from portway.controller.marathon.catalogue import (
 from portway.controller.marathon.documents import ENDED_KEPT, MarathonDocuments
 from portway.controller.marathon.happenings import Happenings
 from portway.controller.marathon.shown import shown_plan
+from portway.controller.marathon.sight import VERSION_LABEL
 from portway.controller.present import is_healthy
 from portway.controller.views import PromotionView
 from portway.controller.world import RUN_SLOT, World
 from portway.core.app import App
 from portway.core.errors import PortwayError, UserError
-from portway.core.marathon.labels import origin_of
 from portway.core.state import AppState, DeploymentStatus
 
 log = structlog.get_logger()
 
 LOOK_S = 1.0  # while anything runs: what nobody told us of is seen then
+PAUSE_MAX_S = 0.5
 AGAIN_S = 1.0
 AGAIN_MAX_S = 30.0
 
@@ -83,6 +84,7 @@ class Runner:
         self._lock = asyncio.Lock()  # one at a time says how far a deployment is
         self._told: dict[str, int] = {}  # by deployment: the step that was said to begin
         self._begun: dict[tuple[str, str], str] = {}  # by deployment and path: portway's deployment
+        self._done: dict[str, tuple[int, set[str]]] = {}  # by deployment: the step, and its paths
         self._retries: dict[
             str, tuple[float, float]
         ] = {}  # by deployment: when again, how long next
@@ -101,7 +103,11 @@ class Runner:
             except TimeoutError:
                 pass
             self._signal.clear()
+            began_s = asyncio.get_running_loop().time()
             await self.look()
+            # What many apps need much looking for is looked for half of the time at most.
+            took_s = asyncio.get_running_loop().time() - began_s
+            await asyncio.sleep(min(took_s, PAUSE_MAX_S))
 
     async def look(self) -> None:
         """Bring every deployment as far as it goes now."""
@@ -132,9 +138,7 @@ class Runner:
                 await self.end(deployment, Status.DONE)
                 return
             self._tell_begun(deployment)
-            actions = deployment.steps[deployment.step]
-            done = [await self._act(deployment, action) for action in actions]
-            if not all(done):
+            if not await self._act_all(deployment):
                 return
             self._retries.pop(deployment.id, None)
             self._happenings.publish("deployment_step_success", **_step_fields(deployment))
@@ -142,6 +146,19 @@ class Runner:
             if after.step < len(after.steps):
                 await self._saving(self._keep(deployment, after))
             deployment = after
+
+    async def _act_all(self, deployment: Deployment) -> bool:
+        """Do what the actions of the step still need; whether nothing is left. What was done once is done."""
+        step, done = self._done.get(deployment.id, (-1, set[str]()))
+        if step != deployment.step:
+            done = set[str]()
+            self._done[deployment.id] = (deployment.step, done)
+        actions = [a for a in deployment.steps[deployment.step] if a.path not in done]
+        changes = {change.path: change for change in deployment.changes} if actions else {}
+        for action in actions:
+            if await self._act(deployment, action, changes.get(action.path)):
+                done.add(action.path)
+        return len(done) == len({a.path for a in deployment.steps[deployment.step]})
 
     async def _keep(self, before: Deployment, after: Deployment) -> None:
         async with self._lock:
@@ -155,9 +172,10 @@ class Runner:
             self._told[deployment.id] = deployment.step
             self._happenings.publish("deployment_info", **_step_fields(deployment))
 
-    async def _act(self, deployment: Deployment, action: Action) -> bool:
+    async def _act(
+        self, deployment: Deployment, action: Action, change: EntryChange | None
+    ) -> bool:
         """Do what the action still needs; whether nothing is left of it."""
-        change = deployment.change_of(action.path)
         entry = change and (change.after or change.before)
         if change is None or entry is None or action.action.startswith("Start"):
             return True  # what is new is started by the scaling that follows
@@ -237,6 +255,7 @@ class Runner:
                 await self._documents.delete_deployment(forgotten)
         self._told.pop(ended.id, None)
         self._retries.pop(ended.id, None)
+        self._done.pop(ended.id, None)
         self._begun = {key: name for key, name in self._begun.items() if key[0] != ended.id}
         self._tell_end(ended)
 
@@ -252,8 +271,7 @@ class Runner:
 
 def version_put(state: AppState) -> str:
     """The version of the definition that the App was last put in; "" where it is none of ours."""
-    origin = origin_of(state.target.app) if state.target is not None else None
-    return origin.version if origin is not None else ""
+    return state.target.app.labels.get(VERSION_LABEL, "") if state.target is not None else ""
 
 
 def is_put(state: AppState, entry: Entry) -> bool:

@@ -13,13 +13,14 @@ from portway.controller.world import RUN_SLOT, World
 from portway.core.app import App
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
-from portway.core.marathon.labels import origin_of
+from portway.core.marathon.labels import PREFIX
 from portway.core.marathon.names import instance_name, task_name, time_text
 from portway.core.placement import NodeView
 from portway.core.state import AppState
 
 STAGING, RUNNING, KILLING = "TASK_STAGING", "TASK_RUNNING", "TASK_KILLING"
 UNREACHABLE = "TASK_UNREACHABLE"
+VERSION_LABEL = f"{PREFIX}version"  # read by itself: of many tasks at once nothing else is wanted
 
 Stamp = tuple[Any, ...]
 
@@ -228,8 +229,8 @@ def has_health_checks(entry: Entry) -> bool:
 
 def version_of(one: Seen, entry: Entry) -> str:
     """The version of the definition that an instance runs."""
-    origin = origin_of(one.app) if one.app is not None else None
-    return origin.version if origin is not None and origin.version else entry.config_version
+    told = one.app.labels.get(VERSION_LABEL) if one.app is not None else None
+    return told or entry.config_version
 
 
 def containers_of(entry: Entry) -> tuple[str, ...]:
