@@ -142,7 +142,7 @@ def _group_faults(
     if where and not is_in(path, base):
         yield Violation(where=("id",), error=f"Identifier is not child of '{base}'")
     for nth, dependency in enumerate(group.get("dependencies") or ()):
-        for error in path_faults(dependency, absolute=False):
+        for error in path_faults(canonical(dependency, path)):
             yield Violation(where=("dependencies", nth), error=error)
 
 
