@@ -22,6 +22,7 @@ from portway.config import Config
 from portway.controller.autoscaling.scaling import Scaler
 from portway.controller.clock import SystemClock
 from portway.controller.cloudwatch.shipping import LogShipper
+from portway.controller.ecs.histories import SERVICE_KIND, TOKEN_KIND
 from portway.controller.health.probes import Checker, NetworkChecker, ProbeTarget
 from portway.controller.heap import settled_heap
 from portway.controller.loop import Controller
@@ -183,10 +184,10 @@ async def serve(config: Config) -> None:
         _logged(operations.controller),
         settled_heap(operations.controller.looked),
     ):
+        aws = _aws_settings(config, operations)
+        await _repair(operations, aws)
         await serve_http(
-            create_app(
-                operations, settings, _aws_settings(config, operations), operations.marathon
-            ),
+            create_app(operations, settings, aws, operations.marathon),
             unix_socket=config.socket_path,
             listen=config.listen,
             started=lambda: log.info(
@@ -195,6 +196,18 @@ async def serve(config: Config) -> None:
             stop=stop,
         )
     log.info("server_stopped")
+
+
+async def _repair(operations: PortwayOperations, settings: AwsSettings) -> None:
+    """What a crash left half done of ECS; without anything of ECS nothing of it is even loaded."""
+    try:
+        kinds = (SERVICE_KIND, TOKEN_KIND)
+        if any([await settings.documents.list(kind) for kind in kinds]):
+            from portway.api.aws.ecs.repairs import repair_ecs
+
+            await repair_ecs(operations, settings)
+    except PortwayError as error:
+        log.warning("ecs_not_repaired", error=str(error))
 
 
 @asynccontextmanager

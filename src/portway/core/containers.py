@@ -14,6 +14,8 @@ from portway.core.app import (
 )
 from portway.core.instance import EngineState, ObservedContainer
 
+OUT_OF_MEMORY = "was killed because it used more memory than its limit"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -194,7 +196,7 @@ _WANTED: Mapping[ContainerCondition, str] = {
 def how_it_ended(container: ObservedContainer) -> str:
     """How one container ended, as a clause without its subject."""
     if container.oom_killed:
-        return "was killed because it used more memory than its limit"
+        return OUT_OF_MEMORY
     if container.error:
         return f"did not start: {container.error}"
     return "ended" if container.exit_code is None else f"exited with code {container.exit_code}"

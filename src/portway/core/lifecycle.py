@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from portway.core.app import Restart
-from portway.core.containers import waiting_for
+from portway.core.containers import OUT_OF_MEMORY, waiting_for
 from portway.core.draft import Draft
 from portway.core.health import HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
@@ -108,7 +108,7 @@ def _is_completion(draft: Draft, record: InstanceRecord, seen: ObservedInstance)
 def _exit_reason(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -> str:
     who = f"its container {seen.failed_container}" if seen.failed_container else "it"
     if seen.oom_killed:
-        how = f"{who} was killed because it used more memory than its limit"
+        how = f"{who} {OUT_OF_MEMORY}"
     elif seen.error:
         how = f"{who}: {seen.error}" if seen.failed_container else seen.error
     elif seen.exit_code is None:

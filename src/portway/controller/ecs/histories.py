@@ -12,9 +12,13 @@ from portway.store.base import DocumentChangedError, Documents
 from portway.store.codec import from_body, to_body
 
 SERVICE_KIND = "ecs.service"
+PENDING_MARK = (
+    "pending"  # on a service whose App is about to be put: that it is not there proves nothing
+)
 HISTORY_KIND = "ecs.history"
 TASK_KIND = "ecs.task"
 EXTRA_KIND = "ecs.task-extra"  # by the task's ARN: its tags and overrides
+TOKEN_KIND = "ecs.run-token"  # noqa: S105  (a kind of document)
 STOPPED_KEPT_MS = 3600 * 1000
 
 
@@ -41,7 +45,8 @@ async def end_services(documents: Documents, gone_at_ms: Callable[[str], int]) -
     for document in await documents.list(SERVICE_KIND):
         body = document.body
         ended_ms = gone_at_ms(service_app_id(body["cluster"], body["name"]))
-        if body.get("status") == "ACTIVE" and body.get("created_at_ms", 0) < ended_ms:
+        is_there = body.get("status") == "ACTIVE" and PENDING_MARK not in body
+        if is_there and body.get("created_at_ms", 0) < ended_ms:
             with suppress(DocumentChangedError):  # somebody does something with it at this moment
                 ended = {**body, "status": "DRAINING"}
                 await documents.put(SERVICE_KIND, document.key, ended, document.version)

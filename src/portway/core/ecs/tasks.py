@@ -16,6 +16,7 @@ from portway.core.ecs.containers import (
     shown_containers,
 )
 from portway.core.ecs.labels import SERVICE, Origin
+from portway.core.ecs.remembered import remembered
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 
 BY_THE_USER = "stopped by the user"  # how the reason of an instance that was asked to stop begins
@@ -124,7 +125,7 @@ def shown_task(facts: TaskFacts, names: AwsNames) -> dict[str, Any]:
     is_stopped = record.phase is Phase.GONE
     containers = shown_containers(
         app,
-        facts.seen,
+        facts.seen or remembered(record, app),
         names,
         cluster=origin.cluster,
         task_id=task_id,

@@ -17,7 +17,7 @@ from portway.api.aws.ecs.tasks import with_extra
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request, operation
-from portway.controller.ecs.histories import EXTRA_KIND
+from portway.controller.ecs.histories import EXTRA_KIND, TOKEN_KIND
 from portway.core.app import App, Breaker, Restart, Rollout
 from portway.core.aws_names import task_app_id
 from portway.core.ecs.labels import TASK, Origin, labels_of
@@ -28,7 +28,6 @@ from portway.manifests.ecs_ports import Reach
 from portway.manifests.ecs_service import placement_of
 from portway.store.base import DocumentChangedError
 
-TOKEN_KIND = "ecs.run-token"  # noqa: S105  (a kind of document)
 COUNT_MAX = 10
 
 _NO_NODES = "No Container Instances were found in your cluster."

@@ -10,7 +10,7 @@ from portway.api.aws.ecs.common import ACTIVE, DRAINING, INACTIVE, refused
 from portway.api.aws.ecs.definitions import Definition, find_definition
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
-from portway.controller.ecs.histories import SERVICE_KIND
+from portway.controller.ecs.histories import PENDING_MARK, SERVICE_KIND
 from portway.core.app import App
 from portway.core.aws_names import service_app_id
 from portway.core.ecs.labels import SERVICE, Origin, labels_of
@@ -21,6 +21,8 @@ from portway.manifests.ecs_service import with_service
 from portway.store.base import Document
 
 KIND = SERVICE_KIND
+# Of a document whose App was not put yet: whether its maker is bound by the policy.
+PENDING = PENDING_MARK
 
 Body = Mapping[str, Any]
 

@@ -30,6 +30,7 @@ from portway.api.aws.ecs.service_checks import (
 from portway.api.aws.ecs.service_finding import as_it_runs, find_service, services_in
 from portway.api.aws.ecs.service_store import (
     KIND,
+    PENDING,
     Service,
     app_for,
     service_of,
@@ -110,6 +111,12 @@ async def create_service(face: Face, request: Request) -> dict[str, Any]:
     except PortwayError:
         await face.documents.delete(KIND, service.arn)
         raise
+    await changed(
+        face.documents,
+        KIND,
+        service.arn,
+        lambda body: {k: v for k, v in body.items() if k != PENDING},
+    )
     return {"service": await _described(face, service, include=("TAGS",))}
 
 
@@ -151,7 +158,8 @@ async def _begin(face: Face, service: Service, version: int) -> None:
     await forget_history(face.documents, service.arn)
     await forget_deployments(face.documents, service.arn)
     try:
-        await face.documents.put(KIND, service.arn, service.body(), version)
+        body = {**service.body(), PENDING: face.caller.within_policy}
+        await face.documents.put(KIND, service.arn, body, version)
     except DocumentChangedError:
         raise invalid("Creation of service was not idempotent.") from None
 
