@@ -482,6 +482,7 @@ class Controller:
             self.leases.free(listener_leases(state), state.app_id, now_ms=self.clock.now_ms())
             self._journalled.pop(state.app_id, None)
             self._wakes.pop(state.app_id, None)
+        self.noticed([state.app_id for state in states])
 
     async def forget_stack(self, stack: str) -> None:
         """Delete what the world outside still has of a stack that is deleted."""

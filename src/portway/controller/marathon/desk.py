@@ -198,10 +198,24 @@ class Marathon:
                 "group_change_success", groupId=group, version=deployment.version
             )
         for change in deployment.changes:
-            if change.after is None:
-                self.happenings.publish("app_terminated_event", appId=change.path)
-                self.catalogue.failures.pop(change.path, None)
+            self._tell_checks(change)
         log.info("marathon_deployment", id=deployment.id, plan=shown_plan(deployment)["steps"])
+
+    def _tell_checks(self, change: EntryChange) -> None:
+        """The health checks of an app that came or went with a change."""
+        before = change.before.definition.get("healthChecks", ()) if change.before else ()
+        after = change.after.definition.get("healthChecks", ()) if change.after else ()
+        version = change.after.version if change.after else ""
+        if any(check not in after for check in before):
+            self.happenings.publish("remove_health_check_event", appId=change.path)
+        for check in after:
+            if check not in before:
+                self.happenings.publish(
+                    "add_health_check_event",
+                    appId=change.path,
+                    version=version,
+                    healthCheck=check,
+                )
 
     async def cancel(self, deployment_id: str, *, rollback: bool) -> Deployment | None:
         """End a deployment; with `rollback` by the one that puts back what it changed."""
