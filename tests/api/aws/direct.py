@@ -68,7 +68,7 @@ class Direct:
         return caught.value.code, caught.value.message
 
     async def send(
-        self, headers: Mapping[str, str], body: bytes
+        self, headers: Mapping[str, str], body: bytes, *, path: str = "/"
     ) -> tuple[int, dict[str, str], bytes]:
         """One POST as it is: the status, the headers and the body of the answer."""
         sent: list[Any] = []
@@ -83,8 +83,8 @@ class Direct:
         scope = {
             "type": "http",
             "method": "POST",
-            "path": "/",
-            "raw_path": b"/",
+            "path": path,
+            "raw_path": path.encode(),
             "query_string": b"",
             "headers": [(n.encode("latin-1"), v.encode("latin-1")) for n, v in raw.items()],
         }

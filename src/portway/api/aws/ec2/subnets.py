@@ -101,10 +101,10 @@ async def describe_subnets(face: Face, request: Request) -> dict[str, Any]:
 @ec2("ModifySubnetAttribute", ignores=_NO_EFFECT)
 async def modify_subnet_attribute(face: Face, request: Request) -> dict[str, Any]:
     """Keep whether instances of a subnet get public addresses; nothing gives them any."""
-    given = request.get("MapPublicIpOnLaunch")
+    given = (request.get("MapPublicIpOnLaunch") or {}).get("Value")
 
     def by(body: dict[str, Any]) -> dict[str, Any]:
-        return body if given is None else {**body, "MapPublicIpOnLaunch": given["Value"]}
+        return body if given is None else {**body, "MapPublicIpOnLaunch": given}
 
     await change(face, SUBNET, request["SubnetId"], by)
     return {}

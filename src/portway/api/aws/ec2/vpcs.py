@@ -109,9 +109,9 @@ async def describe_vpc_attribute(face: Face, request: Request) -> dict[str, Any]
 async def modify_vpc_attribute(face: Face, request: Request) -> dict[str, Any]:
     """Keep attributes of a VPC. They have no effect: names are resolved by this machine."""
     given = {
-        name: request[member]["Value"]
+        name: value
         for member, name in _ATTRIBUTES.values()
-        if request.get(member) is not None
+        if (value := (request.get(member) or {}).get("Value")) is not None
     }
     await change(face, VPC, request["VpcId"], lambda body: {**body, **given})
     return {}

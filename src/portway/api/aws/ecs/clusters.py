@@ -170,7 +170,10 @@ def _given(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """The cluster with what the request says of it."""
     said = ("capacityProviders", "defaultCapacityProviderStrategy")
     given = {member: request[member] for member in said if member in request.input}
-    settings = {s["name"]: s for s in (*body["settings"], *request.get("settings", []))}
+    changes: list[dict[str, Any]] = request.get("settings", [])
+    if any(not setting.get("name") for setting in changes):
+        raise invalid("A cluster setting must have a name.")
+    settings = {s["name"]: s for s in (*body["settings"], *changes)}
     return {**body, **given, "settings": list(settings.values())}
 
 
