@@ -40,6 +40,7 @@ BENCHMARKS: Mapping[str, tuple[str, bool]] = {
     "traffic": ("A controller under steady traffic", False),
     "journal": ("A journal of a million entries", False),
     "aws_wire": ("Requests in AWS's language", True),
+    "aws": ("Services of ECS", True),
     "cli": ("Commands", True),
 }
 MARK = "<!-- figures -->"

@@ -13,7 +13,7 @@ from portway.controller.overview import Overview
 from portway.core.app import App
 from portway.core.aws_names import AwsNames, service_app_id, slug
 from portway.core.balancing.model import is_classic
-from portway.core.ecs.labels import Origin, origin_of_state
+from portway.core.ecs.labels import SERVICE, Origin, origin_of, origin_of_state
 from portway.core.state import AppState
 
 
@@ -31,13 +31,12 @@ async def find_service(face: Face, cluster: str, wanted: str) -> Service | None:
     return next((service for service in found if service.name == name), None)
 
 
-async def services_in(face: Face, cluster: str) -> list[tuple[Service, AppState | None]]:
-    """Every service of a cluster that is kept, with its App."""
-    names = names_of(face)
-    documents = await face.documents.list(KIND, names.service_arn(cluster, ""))
+async def running_in(face: Face, cluster: str) -> list[tuple[Origin, App]]:
+    """The services of a cluster that are not being deleted, by their Apps alone: a listing reads no document."""
     overview = await face.operations.overview(slug(cluster))
-    kept = [*map(service_of, documents), *services_of_files(overview, cluster, names)]
-    return [(service, overview.apps.get(service.app_id)) for service in kept]
+    targets = [state.target.app for state in overview.apps.values() if state.target]
+    found = [(origin, app) for app in targets if (origin := origin_of(app)) is not None]
+    return [one for one in found if (one[0].kind, one[0].cluster) == (SERVICE, cluster)]
 
 
 def services_of_files(overview: Overview, cluster: str, names: AwsNames) -> Iterator[Service]:

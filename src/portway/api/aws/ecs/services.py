@@ -27,7 +27,7 @@ from portway.api.aws.ecs.service_checks import (
     check_network,
     check_spec,
 )
-from portway.api.aws.ecs.service_finding import as_it_runs, find_service, services_in
+from portway.api.aws.ecs.service_finding import as_it_runs, find_service, running_in
 from portway.api.aws.ecs.service_store import (
     KIND,
     PENDING,
@@ -67,7 +67,7 @@ _REFUSES = {
 }
 _IGNORES = (
     "serviceRegistries", "serviceConnectConfiguration", "enableExecuteCommand", "monitoring", "platformVersion",
-    "enableECSManagedTags", "availabilityZoneRebalancing", "capacityProviderStrategy", "networkConfiguration",
+    "availabilityZoneRebalancing", "capacityProviderStrategy", "networkConfiguration",
     "deploymentConfiguration.alarms", "deploymentConfiguration.bakeTimeInMinutes",
     "deploymentConfiguration.linearConfiguration", "deploymentConfiguration.canaryConfiguration",
 )  # fmt: skip
@@ -320,12 +320,12 @@ async def list_services(face: Face, request: Request) -> dict[str, Any]:
     launch_type, strategy = request.get("launchType"), request.get("schedulingStrategy")
     if request.get("resourceManagementType") not in (None, "CUSTOMER"):
         return {"serviceArns": []}
+    names = names_of(face)
     found = [
-        service.arn
-        for service, state in await services_in(face, cluster)
-        if service.status_with(state) == ACTIVE
-        and launch_type in (None, service.spec.get("launchType") or "EC2")
-        and strategy in (None, service.spec.get("schedulingStrategy") or "REPLICA")
+        names.service_arn(cluster, origin.service)
+        for origin, app in await running_in(face, cluster)
+        if launch_type in (None, origin.launch_type)
+        and strategy in (None, "DAEMON" if app.placement.daemon else "REPLICA")
     ]
     return listed(request, "serviceArns", found, size=_LISTED)
 
