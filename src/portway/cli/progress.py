@@ -73,7 +73,8 @@ def ending_line(view: StackView) -> str:
     """`httpd is running: release RUAENUMAQBS, 2/2 healthy`; not "running" where instances are missing."""
     healthy, count = health(view)
     status = "running" if healthy >= count else "degraded"
-    return f"{view.name} is {status}: release {view.release}, {healthy}/{count} healthy"
+    release = f"release {view.release}, " if view.release else ""
+    return f"{view.name} is {status}: {release}{healthy}/{count} healthy"
 
 
 def failure_text(one: DeploymentView) -> tuple[str, str]:
