@@ -13,6 +13,7 @@ from portway.api.aws.ecs.placing import misfits
 from portway.api.aws.ecs.service_checks import LAUNCH_OR_STRATEGY, check_network
 from portway.api.aws.ecs.service_store import secrets_for, usable_definition
 from portway.api.aws.ecs.task_store import Task, tasks_in
+from portway.api.aws.ecs.task_tags import managed_tags
 from portway.api.aws.ecs.tasks import with_extra
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
@@ -32,7 +33,7 @@ COUNT_MAX = 10
 
 _NO_NODES = "No Container Instances were found in your cluster."
 _REFUSES = {"volumeConfigurations": "there are no EBS volumes here"}
-_IGNORES = ("enableECSManagedTags", "enableExecuteCommand", "referenceId", "networkConfiguration")
+_IGNORES = ("enableExecuteCommand", "referenceId", "networkConfiguration")
 _TASK_IGNORES = (*_IGNORES, "platformVersion", "capacityProviderStrategy")
 
 
@@ -120,13 +121,14 @@ async def _asked(face: Face, request: Request) -> _Asked:
         told = f"Override for container named {strangers[0]} is not a container in the TaskDefinition."  # fmt: skip
         raise invalid(told)
     tags = merged(definition.tags, []) if request.get("propagateTags") == "TASK_DEFINITION" else []
+    managed = managed_tags(cluster) if request.get("enableECSManagedTags") else []
     return _Asked(
         cluster=cluster,
         definition=definition,
         body=body,
         secrets=await secrets_for(face, body),
         request=request,
-        tags=tuple(merged(tags, request.get("tags", []))),
+        tags=tuple(merged(merged(tags, request.get("tags", [])), managed)),
     )
 
 

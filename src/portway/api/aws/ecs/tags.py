@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from portway.api.aws.ecs.common import (
 from portway.api.aws.ecs.definitions import KIND as DEFINITION_KIND
 from portway.api.aws.ecs.service_store import KIND as SERVICE_KIND
 from portway.api.aws.ecs.task_store import tasks_in
+from portway.api.aws.ecs.task_tags import tags_of_task
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.objects import changed
@@ -54,6 +55,8 @@ async def untag_resource(face: Face, request: Request) -> dict[str, Any]:
 async def list_tags_for_resource(face: Face, request: Request) -> dict[str, Any]:
     """All of them."""
     kind, key = await _place(face, request["resourceArn"])
+    if kind == EXTRA_KIND:
+        return {"tags": await tags_of_task(face, await _task(face, key))}
     found = await face.documents.get(kind, key)
     return {"tags": list(found.body.get("tags") or []) if found else []}
 
@@ -61,14 +64,22 @@ async def list_tags_for_resource(face: Face, request: Request) -> dict[str, Any]
 async def _change(face: Face, arn: str, change: Callable[[EcsTags], EcsTags]) -> None:
     kind, key = await _place(face, arn)
     if kind == EXTRA_KIND:
+        handed_down = await tags_of_task(face, await _task(face, key))
         with suppress(DocumentChangedError):  # it has some already
-            await face.documents.put(kind, key, {"tags": []}, 0)
+            await face.documents.put(kind, key, {"tags": handed_down}, 0)
     await changed(
         face.documents,
         kind,
         key,
         lambda body: {**body, "tags": change(list(body.get("tags") or []))},
     )
+
+
+async def _task(face: Face, arn: str) -> Mapping[str, Any]:
+    """The task as it is shown; {} when it is not there."""
+    named = read_arn(arn)
+    cluster = named.resource.split("/")[1] if named else ""
+    return (await tasks_in(face, cluster)).get(arn, {})
 
 
 async def _place(face: Face, text: str) -> tuple[str, str]:
@@ -79,8 +90,7 @@ async def _place(face: Face, text: str) -> tuple[str, str]:
         raise invalid(f"{text} names nothing that has tags here: a cluster, service, task definition or task.")  # fmt: skip
     key = last_part(text) if kind == DEFINITION_KIND else text
     if kind == EXTRA_KIND:
-        cluster = arn.resource.split("/")[1]
-        is_there = text in await tasks_in(face, cluster)
+        is_there = bool(await _task(face, text))
     else:
         is_there = await face.documents.get(kind, key) is not None
     if not is_there:

@@ -17,6 +17,7 @@ from portway.api.aws.ecs.common import (
 )
 from portway.api.aws.ecs.service_finding import find_service
 from portway.api.aws.ecs.task_store import Task, find_task, instance_of, tasks_in
+from portway.api.aws.ecs.task_tags import tags_of_task
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request, operation
@@ -55,10 +56,9 @@ async def describe_tasks(face: Face, request: Request) -> dict[str, Any]:
 async def with_extra(face: Face, task: Task, *, tags: bool) -> Task:
     """The task with its overrides, and its tags where they are asked for."""
     found = await face.documents.get(EXTRA_KIND, task["taskArn"])
-    if found is None:
-        return task
-    shown = {**task, "overrides": {**task["overrides"], **(found.body.get("overrides") or {})}}
-    return {**shown, "tags": found.body.get("tags") or []} if tags else shown
+    overrides = (found.body.get("overrides") if found else None) or {}
+    shown = {**task, "overrides": {**task["overrides"], **overrides}}
+    return {**shown, "tags": await tags_of_task(face, task)} if tags else shown
 
 
 @operation("ecs", "ListTasks", refuses={"daemonName": "there are no managed daemons here"})
