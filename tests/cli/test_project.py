@@ -63,3 +63,13 @@ def test_start_says_what_runs_files_of_ecs(run: Run) -> None:
     done = run("start", "taskdef.json")
     assert done.code == 2
     assert "portway deploy taskdef.json runs it" in done.err
+
+
+def test_a_marathon_file_is_found_in_its_directory_and_not_started_in_the_foreground(
+    run: Run, workdir: Path
+) -> None:
+    for path in workdir.glob("*.json"):
+        path.unlink()
+    (workdir / "marathon.json").write_text('{"id": "/web", "cmd": "sleep 1000"}')
+    assert names(".") == ["work/web"]
+    assert "marathon.json is one of Marathon" in run("start").err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from portway.core.errors import RequestError
 
-MANIFEST_NAMES = ("docker-compose.yml", "docker-compose.yaml", "compose.yaml", "compose.yml", "taskdef.json")  # fmt: skip
+MANIFEST_NAMES = ("docker-compose.yml", "docker-compose.yaml", "compose.yaml", "compose.yml", "taskdef.json", "marathon.json")  # fmt: skip
 _COMPANIONS = {"taskdef.json": "service.json"}
 _NAME_LINE = re.compile(r"""^name\s*:\s*(?P<quote>["']?)(?P<name>[^"'#\s$]+)(?P=quote)\s*(#.*)?$""")
 _LENGTH_MAX = 63

@@ -65,14 +65,15 @@ def command(
     from portway.cli.selection import split_source
     from portway.controller.ports.host_ports import HostPorts
     from portway.core.errors import RequestError
-    from portway.manifests.language import language_of
+    from portway.manifests.language import COMPOSE, language_of
 
     config = session.configuration({"engine": engine} if engine else {})
     source, services = split_source(words)
     project = read_project(source, stack=stack, profiles=profiles, env_files=env_files)
-    if language_of(project.text).takes_files:
+    language = language_of(project.text)
+    if language is not COMPOSE:
         raise RequestError(
-            f"portway start runs compose files, and {project.file} is one of ECS.",
+            f"portway start runs compose files, and {project.file} is one of {language.title}.",
             hint=f"portway deploy {project.file} runs it.",
         )
     say_warnings(project)

@@ -34,9 +34,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """One language of manifests. `takes_files`: several files may be one manifest."""
+    """One language of manifests. `title`: whose it is, for people. `takes_files`: several files may be one manifest."""
 
     name: str
+    title: str
     is_meant: Callable[[str], bool]
     parse: Callable[[Source], Manifest]
     references: Callable[[str, str, Mapping[str, str]], References]  # text, file, variables
@@ -100,10 +101,15 @@ def _documents(source: Source) -> dict[str, str]:
 
 
 COMPOSE = Language(
-    name="compose", is_meant=lambda _: False, parse=_compose, references=_compose_references
+    name="compose",
+    title="compose",
+    is_meant=lambda _: False,
+    parse=_compose,
+    references=_compose_references,
 )
 ECS = Language(
     name="ecs",
+    title="ECS",
     is_meant=is_ecs,
     parse=_ecs,
     references=lambda text, file, variables: References(variables=(), files=()),
@@ -112,6 +118,7 @@ ECS = Language(
 )
 MARATHON = Language(
     name="marathon",
+    title="Marathon",
     is_meant=is_marathon,
     parse=_marathon,
     references=lambda text, file, variables: References(variables=(), files=()),

@@ -60,7 +60,11 @@ def test_a_cmd_without_an_image_is_a_process_on_the_nodes_network() -> None:
 
 def test_a_cmd_takes_the_place_of_an_images_entry_point_and_args_do_not() -> None:
     app = made(container=IMAGE, cmd="serve")
-    assert (app.entrypoint, app.command, app.command_text) == (("/bin/sh",), ("-c", "serve"), None)
+    assert (app.entrypoint, app.command, app.command_text) == (
+        ("/bin/sh",),
+        ("-c", "serve"),
+        "serve",
+    )
     app = made(container=IMAGE, args=["-a", "b"])
     assert (app.entrypoint, app.command) == (None, ("-a", "b"))
     assert made(container=IMAGE).command is None

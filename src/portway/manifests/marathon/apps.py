@@ -90,7 +90,7 @@ def _command(definition: Body, *, with_image: bool) -> dict[str, Any]:
     if command is None:
         return {"command": tuple(arguments)} if arguments else {}
     if with_image:
-        return {"entrypoint": (SHELL,), "command": ("-c", command)}
+        return {"entrypoint": (SHELL,), "command": ("-c", command), "command_text": command}
     return {"command": (SHELL, "-c", command), "command_text": command}
 
 

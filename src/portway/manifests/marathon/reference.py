@@ -32,7 +32,8 @@ refused with its status, its path and its words. Then each definition becomes an
 
 ## Files
 
-`portway deploy app.json` takes an app, a pod, a group or an array of them, and what `GET` shows of an app. An App is called by its id without
+`portway deploy app.json` takes an app, a pod, a group or an array of them, and what `GET` shows of an app; a `marathon.json` is found in its
+directory without being named. An App is called by its id without
 the groups that all of them are in: `/shop/web` and `/shop/db` are `web` and `db`. Service ports that are 0 are assigned. Dependencies wait
 until what they name in the file is healthy. A deploy that fails goes back. A container network without a name is that of the stack, and roles
 have no meaning. Unknown fields, and those without an effect, are told as warnings.
