@@ -28,7 +28,7 @@ TEXTS = (
 )  # fmt: skip
 NUMBERS = (-1, 0, 1, 2, 80, 65536, 2**31 - 1, 2**31, 2**63, 10**30, 0.5)
 WRONG = (None, True, 7, -(2**70), "text", [], [[]], {}, {"a": {"b": [1]}}, ["x", None], 1e308)
-EACH = 12  # requests of one operation
+EACH = 6  # requests of one operation
 
 
 def value_of(shape: Shape, random: Random, depth: int = 0) -> Any:
