@@ -12,6 +12,7 @@ from portway.core.balancing.model import (
     LoadBalancer,
     TargetGroup,
     groups_of,
+    is_classic,
 )
 from portway.core.balancing.serving import ServedListener
 from portway.store.base import Documents
@@ -95,6 +96,8 @@ class Registry:
 
     def classic(self, name: str) -> ClassicBalancer | None:
         """A classic load balancer, which people call by its name."""
+        if not is_classic(name):
+            return None  # most questions are about target groups
         return next((one for one in self.classics.values() if one.name == name), None)
 
     def group(self, key: str) -> TargetGroup | None:
