@@ -33,6 +33,7 @@ def troubles(*codes: str, target: str | None = "R1") -> tuple[str, ...]:
         ("NO_NODES", "no container instance met all of its requirements."),
         ("BOUNDS", "because of the service deployment configuration."),
         ("THROTTLED", "is unable to consistently start tasks successfully."),
+        ("PROTECTED", "The number of protected tasks are more than the desired count of tasks."),
     ],
 )
 def test_an_obstacle_is_told_in_ecss_words(code: str, told: str) -> None:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from portway.controller.ecs.histories import STOPPED_KEPT_MS, history_of, stopped_tasks
-from portway.core.app import App, Breaker, CheckKind, HealthCheck, Restart, Rollout
+from portway.core.app import (
+    App,
+    Breaker,
+    CheckKind,
+    Exposure,
+    HealthCheck,
+    PortSpec,
+    Restart,
+    Rollout,
+)
 from portway.core.aws_names import AwsNames
 from portway.core.ecs.labels import SERVICE, TASK, Origin, labels_of
 from tests.controller.inprocess import Portway
@@ -141,3 +152,31 @@ async def test_a_service_whose_app_was_taken_away_is_kept_as_deleted(portway: Po
 async def test_of_apps_made_otherwise_nothing_is_written(portway: Portway) -> None:
     await put(portway, replace(WEB, labels={}), count=1)
     assert await portway.store.documents.list("ecs.history") == ()
+
+
+async def test_a_task_that_stopped_just_before_a_crash_keeps_how_it_ended(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = PortSpec(name="80", container_port=80, exposure=Exposure.HOST)
+    await put(portway, replace(WEB, ports=(spec,)), count=1)
+    [first] = portway.live("c/web")
+    host_port = portway.app("c/web").live[0].identity.leases[0].host_port
+
+    async def too_late() -> None:
+        """It never gets to it."""
+
+    monkeypatch.setattr(portway.controller.scribe, "write", too_late)
+    portway.engine.kill(first, oom_killed=True)
+    await portway.until(lambda: first not in portway.live("c/web"))
+    await portway.until(lambda: first not in portway.engine.world.instances)
+    after = await portway.successor()
+    try:
+        await after.settled("c")
+        await after.idle(1)
+        [stopped] = await stopped_tasks(after.store.documents)
+        [container] = stopped["containers"]
+        assert container["exitCode"] == 137
+        assert container["reason"].startswith("OutOfMemoryError")
+        assert [b["hostPort"] for b in container["networkBindings"]] == [host_port]
+    finally:
+        await after.crash()
