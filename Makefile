@@ -6,13 +6,14 @@ HISTORIES ?= 100000
 FUZZ_TIMES ?= 100
 BIN := .venv/bin
 WITHOUT_SERVICES := -m "not docker and not haproxy and not postgres"
-WITH_SERVICES := -m "docker or haproxy or postgres"
+# What is decided from values alone, and what is asked of it; 200 seeds of the simulation.
+QUICK := tests/core tests/manifests tests/api tests/simulation/test_rollout.py tests/simulation/test_controller.py tests/test_tidy.py tests/test_docs.py
 # Debian keeps haproxy where not every user looks.
 export PATH := $(PATH):/usr/sbin:/sbin
 # Where it is set, every command and every test would compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test setup-python demo clean-demo test unit check static format sim fuzz chaos bench bench-quick lock
+.PHONY: help setup setup-test setup-python demo clean-demo test unit quick check static format sim fuzz chaos bench bench-quick lock
 .DEFAULT_GOAL := help
 
 help:  ## Show this
@@ -34,11 +35,13 @@ clean-demo: setup-python  ## Remove what the demo left running
 	@$(BIN)/python scripts/demo.py --remove
 
 test: setup-test  ## The whole test suite, with real Docker, HAProxy and PostgreSQL
-	@$(BIN)/pytest -q -n 2 $(WITHOUT_SERVICES); failed=$$?; \
-	$(BIN)/pytest -q --everything -n 2 --dist loadgroup $(WITH_SERVICES) && exit $$failed
+	@$(BIN)/pytest -q --everything -n 3 --dist loadgroup
 
 unit: setup-python  ## The tests that need no Docker, HAProxy or PostgreSQL
-	@$(BIN)/pytest -q -n 2 $(WITHOUT_SERVICES) --hypothesis-profile fast
+	@$(BIN)/pytest -q -n 2 --dist loadgroup $(WITHOUT_SERVICES) --hypothesis-profile fast
+
+quick: setup-python
+	@$(BIN)/pytest -q -n 2 --dist loadgroup $(WITHOUT_SERVICES) --hypothesis-profile fast $(QUICK)
 
 static: setup-python  ## Format, lint, imports and types
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted as ruff does it: make format"; exit 1; }
@@ -46,8 +49,8 @@ static: setup-python  ## Format, lint, imports and types
 	@said=$$($(BIN)/lint-imports --no-cache) || { echo "$$said"; exit 1; }
 	@$(BIN)/basedpyright --level error
 
-check: setup-python  ## Format, lint, imports, types and unit tests (the tidy test is one); under a minute
-	@$(MAKE) --no-print-directory --output-sync=target -j2 static unit
+check: setup-python  ## Format, lint, imports, types, and the tests of core, manifests, API and seeds: about a minute
+	@$(MAKE) --no-print-directory --output-sync=target -j2 static quick
 
 format: setup-python  ## Format and mend what a tool can mend
 	@$(BIN)/ruff format .

@@ -284,7 +284,7 @@ wait_for_docker() {
 without_docker() {
     case $purpose in
         docker) echo "Without Docker:  make demo ENGINE=process" ;;
-        test) echo "Without Docker:  make check, which runs the tests that need none" ;;
+        test) echo "Without Docker:  make unit, which runs the tests that need none" ;;
     esac
 }
 

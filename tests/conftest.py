@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import turns
+from tests.e2e import forker
 from tests.leftovers import TestRun, docker_answers
 from tests.store.postgres_server import find_programs
 
@@ -63,31 +65,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=sentence))
     if hasattr(config, "workerinput"):
-        config.stash[RUN].note_groups({item.nodeid: _group(item) for item in items})
+        turns.put_in_order(items)
+        config.stash[RUN].note_groups({item.nodeid: turns.group_of(item) for item in items})
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
-    """For `--dist loadgroup`: a group stays on one worker. pytest-xdist 3.8 itself loses its groups on pytest 9.2."""
-    if config.getoption("dist") != "loadgroup":
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    run = config.stash[RUN]
-
-    class Grouped(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return run.groups[nodeid]
-
-    return Grouped(config, log)
-
-
-def _group(item: pytest.Item) -> str:
-    """Which tests never run beside each other: a file's, and all on Docker.
-
-    There is one daemon, and 20.10 locks up for good where very many containers end at once.
-    """
-    return "docker" if item.get_closest_marker("docker") else str(item.path)
+    """With several workers: who runs what is said in turns.py."""
+    return (
+        turns.Turns(config, log, config.stash[RUN])
+        if config.getoption("dist") == "loadgroup"
+        else None
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -144,3 +133,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text()
 
     return compare
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_forks_ends_with_the_run() -> Generator[None]:
+    yield
+    forker.end()

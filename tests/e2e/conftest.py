@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,56 @@ def processes(tmp_path: Path) -> Iterator[Machine]:
     made = Machine(home=_short_home(), directory=tmp_path / "shop", engine="process")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Standing]:
+    """Portways that stand as long as the tests of a file last."""
+    made = Standing()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def standing_machine(standing: Standing, tmp_path: Path) -> Iterator[Machine]:
+    """A portway with Docker, of which the tests of a file have one: each leaves it without a stack."""
+    with standing.lent("docker", tmp_path / "shop") as machine:
+        yield machine
+
+
+@pytest.fixture
+def standing_processes(standing: Standing, tmp_path: Path) -> Iterator[Machine]:
+    """The same with plain processes."""
+    with standing.lent("process", tmp_path / "shop") as machine:
+        yield machine
+
+
+class Standing:
+    """At most one portway for each engine, which starting anew for every test would take longer than the tests."""
+
+    def __init__(self) -> None:
+        self._machines: dict[str, Machine] = {}
+
+    @contextmanager
+    def lent(self, engine: str, directory: Path) -> Iterator[Machine]:
+        """It, for one test; one that did not end well is not lent again."""
+        known = self._machines.pop(engine, None)
+        made = (
+            replace(known, directory=directory)
+            if known
+            else Machine(home=_short_home(), directory=directory, engine=engine)
+        )
+        try:
+            yield made
+            made.clear()
+        except BaseException:
+            made.close()
+            raise
+        self._machines[engine] = made
+
+    def close(self) -> None:
+        for machine in self._machines.values():
+            machine.close()
 
 
 def _short_home() -> Path:

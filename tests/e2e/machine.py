@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typing import Any
 
 from portway.cli.client import Client, ServerAbsent
 from portway.cli.launch import answers, ending
+from tests.e2e import forker
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTWAY = Path(sys.executable).with_name("portway")
@@ -43,8 +46,8 @@ class PortWalk:
     Workers beside each other have ranges of their own.
     """
 
-    start: int = 21000 + 4000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 2)
-    size: int = 4000
+    start: int = 21000 + 2600 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 3)
+    size: int = 2600
     taken: int = field(default_factory=lambda: os.getpid() % 1000)
 
     def take(self, count: int) -> int:
@@ -121,15 +124,8 @@ class Machine:
     def run(
         self, *words: str, timeout_s: float = 120, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(PORTWAY), *words],
-            cwd=self.directory,
-            env=self.environment(env),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        environment = self.environment(env)
+        return forker.run(words, cwd=self.directory, env=environment, timeout_s=timeout_s)
 
     def ok(self, *words: str, **options: Any) -> str:
         """Run it, expect success, and return what it printed."""
@@ -158,26 +154,40 @@ class Machine:
     def server_pid(self) -> int:
         return int(self.json("server", "status")["pid"])
 
+    def kill_server(self) -> None:
+        """The server ends without a word, and is gone when this returns."""
+        server = os.pidfd_open(self.server_pid())
+        try:
+            signal.pidfd_send_signal(server, signal.SIGKILL)
+            assert select.select([server], [], [], DEADLINE_S)[0], "it is still there"
+        finally:
+            os.close(server)
+
     def close(self) -> None:
         """Delete every stack, stop the server; nothing may be left."""
         if not self.home.exists():
             return
         try:
-            self._clear()
+            self._end()
             until(lambda: not self.processes(), deadline_s=20, why="no process left")
         finally:
             for pid in self.processes():
                 os.kill(pid, 9)
             shutil.rmtree(self.home, ignore_errors=True)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Delete every stack; the server stays."""
+        client = Client(self.home / "portway.sock")
+        for stack in client.ask("GET", "/stacks"):
+            client.ask("DELETE", f"/stacks/{stack['name']}", query={"drain": 0})
+        until(lambda: client.ask("GET", "/stacks") == [], why="every stack is deleted")
+
+    def _end(self) -> None:
         client = Client(self.home / "portway.sock")
         if not answers(client) and any(self.home.iterdir()):
             self.run("server", "start")
         with suppress(ServerAbsent):
-            for stack in client.ask("GET", "/stacks"):
-                client.ask("DELETE", f"/stacks/{stack['name']}", query={"drain": 0})
-            until(lambda: client.ask("GET", "/stacks") == [], why="every stack is deleted")
+            self.clear()
             with ending(client):
                 client.ask("POST", "/server/stop", body={})
 

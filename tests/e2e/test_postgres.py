@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import pytest
 
 from tests.e2e.machine import Machine, free_port, get, until
@@ -32,7 +29,7 @@ def test_a_server_killed_with_postgresql_as_its_store_goes_on_where_it_stopped(
     processes.ok("deploy")
     assert processes.json("server", "status")["store"] == "postgresql"
     before = [i["id"] for i in processes.json("ps")]
-    os.kill(processes.server_pid(), signal.SIGKILL)
+    processes.kill_server()
     processes.start_server()
     assert [i["id"] for i in processes.json("ps")] == before
     processes.ok("scale", "web=2")

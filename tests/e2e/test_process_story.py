@@ -17,6 +17,12 @@ from prober import Prober  # noqa: E402
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(120)]
 
+
+@pytest.fixture
+def processes(standing_processes: Machine) -> Machine:
+    return standing_processes
+
+
 FAILED, WRONG = 1, 2
 SERVER = """
 import json, os, signal, threading
@@ -104,7 +110,7 @@ def test_a_server_killed_in_mid_deploy_adopts_and_finishes(site: Site):
     with Prober(site.url) as prober:
         site.machine.ok("deploy", "--no-wait")
         until(lambda: len(site.machine.ask("/instances")) > 3, why="the deployment has begun")
-        os.kill(site.machine.server_pid(), signal.SIGKILL)
+        site.machine.kill_server()
         site.machine.start_server()
         until(lambda: site.machine.ask("/stacks/shop")["status"] == "running")
     assert prober.result.failures == []
@@ -136,7 +142,7 @@ def test_restarting_the_server_disturbs_no_process(site: Site):
         assert get(site.url) == "v0", "served without a server"
         site.machine.start_server()
         assert site.pids() == before
-        os.kill(site.machine.server_pid(), signal.SIGKILL)
+        site.machine.kill_server()
         site.machine.start_server()
     assert site.pids() == before
     assert prober.result.failures == []

@@ -18,6 +18,12 @@ from prober import Prober  # noqa: E402
 
 pytestmark = [pytest.mark.docker, pytest.mark.haproxy, pytest.mark.timeout(240)]
 
+
+@pytest.fixture
+def machine(standing_machine: Machine) -> Machine:
+    return standing_machine
+
+
 WEB = """
 services:
   web:
@@ -137,7 +143,7 @@ def test_restarting_the_server_disturbs_nothing_that_runs(machine: Machine, imag
     with Prober(f"http://127.0.0.1:{listener}/") as prober:
         machine.ok("server", "stop")
         machine.start_server()
-        os.kill(machine.server_pid(), signal.SIGKILL)
+        machine.kill_server()
         machine.start_server()
         machine.ok("scale", "web=3")
     assert prober.result.failures == []
@@ -155,7 +161,7 @@ def test_a_controller_killed_in_mid_deploy_finishes_it_when_it_is_back(
         machine.ok("deploy", "--no-wait")
         first = machine.json("releases")[-1]["id"]
         until(lambda: any(i["release"] != first for i in machine.ask("/instances")))
-        os.kill(machine.server_pid(), signal.SIGKILL)
+        machine.kill_server()
         machine.start_server()
         until(lambda: machine.ask("/stacks/shop")["status"] == "running")
     assert prober.result.failures == []

@@ -30,6 +30,11 @@ from prober import Prober  # noqa: E402
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(length(240, 1800))]
 
 
+@pytest.fixture
+def processes(standing_processes: Machine) -> Machine:
+    return standing_processes
+
+
 @pytest.mark.docker
 def test_rolling_deploys_of_containers_under_200_requests_a_second_drop_none(
     machine: Machine, image: str
