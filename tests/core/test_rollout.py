@@ -414,6 +414,19 @@ def test_a_failing_instance_makes_room_where_no_old_one_may_go() -> None:
     assert len(new_ones(world)) == len(world.state.live) == 3
 
 
+def test_what_a_superseded_revision_has_not_started_is_called_off_at_once() -> None:
+    """Also where the maximum has room for it: its image may not exist."""
+    world = redeploying(count=2)
+    world.save(world.plan())
+    planned = new_ones(world)
+    assert len(planned) == 2
+    world.deploy(revision("R3"), count=3)
+    world.save(world.plan())
+    assert not [r for r in world.state.live if r.id in planned and r.phase < Phase.DRAINING]
+    world.run()
+    assert {r.identity.revision for r in world.state.live} == {"R3"}
+
+
 def redeployed(**rollout: object) -> World:
     """R2 serves alone at this very moment, its predecessor is gone."""
     world = World()

@@ -120,6 +120,8 @@ def _is_pooled(draft: Draft, record: InstanceRecord) -> bool:
 def plan_rollout(draft: Draft) -> None:
     """Let go of what is too much or stale, then start what is missing."""
     census, before = take_census(draft), draft.state
+    if _call_off(draft, census):
+        census = take_census(draft)
     bounds = bounds_of(draft, census.count)
     _let_go(draft, census, bounds)
     _start(draft, census if draft.state is before else take_census(draft), bounds)
@@ -155,6 +157,15 @@ def bounds_of(draft: Draft, count: int) -> Capacity:
     if deployment.strategy.kind is StrategyKind.BLUE_GREEN:
         return two_sets(bounds, count, deployment.from_count or 0)
     return bounds
+
+
+def _call_off(draft: Draft, census: Census) -> bool:
+    """Stale ones that were never started have nothing to wait for: their image may not exist."""
+    if draft.state.halted or draft.state.target is None:
+        return False
+    unstarted = [r for r in census.stale if r.phase is Phase.PLANNED]
+    _drain_stale(draft, unstarted)
+    return bool(unstarted)
 
 
 def _let_go(draft: Draft, census: Census, bounds: Capacity) -> None:
