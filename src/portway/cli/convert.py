@@ -47,8 +47,8 @@ def command(
     """Write the manifest in DIR (or FILE) in another language. Variables are filled in, secrets are not.
 
     What that language cannot say is told on standard error, field by field: the text is read back and compared.
-    For ecs it is one file with every task definition and service, for marathon one app or one group; `portway deploy` takes
-    either as it is.
+    For ecs it is one file with every task definition and service, for marathon one app, pod or group; `portway deploy`
+    takes either as it is.
     """
     from portway.cli.project import read_project
 

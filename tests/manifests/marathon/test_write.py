@@ -15,6 +15,7 @@ from portway.core.app import (
     ConstraintOperator,
     Container,
     ContainerOptions,
+    Exposure,
     HealthCheck,
     NetworkMode,
     PortSpec,
@@ -110,7 +111,7 @@ def test_several_apps_are_a_group_with_its_dependencies() -> None:
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
-        ({"containers": (Container(name="b", image="i"),)}, "containers"),
+        ({"containers": (Container(name="b", image="i"),)}, "readiness"),
         ({"network_mode": NetworkMode.STACK}, "network_mode"),
         ({"rollout": Rollout(maximum_percent=400)}, "rollout.maximum_percent"),
         ({"stop_grace_s": 0.5}, "stop_grace_s"),
@@ -152,3 +153,58 @@ def test_compose_files_come_back_through_marathon() -> None:
     back = write_compose([to_app(accept_app(written.document, Settings()))])
     assert "8080:80" in back.text
     assert "Marathon's" in "\n".join(map(str, back.losses))
+
+
+def test_an_app_of_several_containers_is_a_pod() -> None:
+    side = Container(
+        name="side",
+        image="redis",
+        command=("redis-server",),
+        environment={"A": "b"},
+        volumes=(Volume(kind=VolumeKind.BIND, source="/srv", target="/s"),),
+        health=HealthCheck(
+            kind=CheckKind.COMMAND, command=("CMD", "true"), interval_s=30, start_interval_s=1.0
+        ),
+        resources=Resources(cpus=0.5, memory_bytes=64 * MIB),
+        user="nobody",
+    )
+    app = App(
+        id="st/pod",
+        image="nginx",
+        entrypoint=("run",),
+        command=("-a",),
+        containers=(side,),
+        container_name="web",
+        count=2,
+        network_mode=NetworkMode.OWN,
+        ports=(
+            PortSpec(name="http", container_port=80, exposure=Exposure.HOST, host_port=8080),
+            PortSpec(
+                name="dns",
+                container_port=53,
+                exposure=Exposure.HOST,
+                leased=False,
+                container="side",
+            ),
+        ),
+        health=HealthCheck(kind=CheckKind.HTTP, port_name="http", path="/ok", interval_s=30),
+        further_checks=(HealthCheck(kind=CheckKind.TCP, port_name="http", interval_s=30),),
+        kill_oldest=True,
+        backoff=Backoff(first_s=3),
+    )
+    written = write_marathon([app])
+    assert [loss.path for loss in written.losses] == ["further_checks"]
+    assert [each["name"] for each in written.document["containers"]] == ["web", "side"]
+    assert written.document["containers"][0]["exec"] == {
+        "command": {"argv": ["run", "-a"]},
+        "overrideEntrypoint": True,
+    }
+
+
+def test_apps_and_pods_are_written_into_one_group() -> None:
+    pod = App(id="st/pod", image="i", containers=(Container(name="b", image="j"),))
+    document = write_marathon([SAYABLE, pod]).document
+    assert ([a["id"] for a in document["apps"]], [p["id"] for p in document["pods"]]) == (
+        ["/st/web"],
+        ["/st/pod"],
+    )

@@ -38,7 +38,7 @@ the groups that all of them are in: `/shop/web` and `/shop/db` are `web` and `db
 until what they name in the file is healthy. A deploy that fails goes back. A container network without a name is that of the stack, and roles
 have no meaning. Unknown fields, and those without an effect, are told as warnings.
 
-`portway convert --to marathon` writes any manifest as an app or a group, `portway convert app.json --to compose` the other way round. The text
+`portway convert --to marathon` writes any manifest as an app, a pod (of several containers) or a group, `portway convert app.json --to compose` the other way round. The text
 is read back and compared, and what it cannot say is told field by field (`--strict`: then nothing is written).
 
 ## What differs from Marathon

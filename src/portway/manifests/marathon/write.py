@@ -12,7 +12,6 @@ from portway.core.app import (
     App,
     Backoff,
     CheckKind,
-    Constraint,
     HealthCheck,
     NetworkMode,
     PortSpec,
@@ -22,16 +21,27 @@ from portway.core.app import (
     Volume,
     VolumeKind,
 )
+from portway.core.containers import first_name
 from portway.core.errors import ManifestError
 from portway.core.marathon.labels import origin_of
-from portway.manifests.ecs_values import MIB
 from portway.manifests.losses import Loss, is_setting, losses
 from portway.manifests.marathon.apps import FORM, SHELL
 from portway.manifests.marathon.common_shape import is_name
 from portway.manifests.marathon.emit import emit_app
 from portway.manifests.marathon.files import parse_value
-from portway.manifests.marathon.scheduling import CPU_SHARES, STOP_GRACE_S
+from portway.manifests.marathon.scheduling import STOP_GRACE_S
 from portway.manifests.marathon.write_options import parameters_of
+from portway.manifests.marathon.write_parts import (
+    SHARES_OF_NOTHING,
+    asked_of,
+    constraint_parts,
+    limits_of,
+    networks_of,
+    number,
+    unreachable_of,
+    upgrade_of,
+)
+from portway.manifests.marathon.write_pods import pod_of
 
 Body = Mapping[str, Any]
 Definition = dict[str, Any]
@@ -42,8 +52,6 @@ _CHECKS = {
     CheckKind.TCP: "TCP",
     CheckKind.COMMAND: "COMMAND",
 }
-_MODES = {NetworkMode.HOST: "host", NetworkMode.OWN: "container"}
-_SHARES_OF_NOTHING = 102  # what an app without a share is said to ask for: a tenth of a processor
 
 _REASONS = {
     "name": "ids are lower-case letters, digits, - and . there",
@@ -51,10 +59,10 @@ _REASONS = {
     "image": "Marathon runs images",
     "command": "what a shell runs and an image's own command cannot be told apart there",
     "entrypoint": "Marathon has no entry point but Docker's, which is one word",
-    "containers": "an app of Marathon is one container",
-    "container_links": "an app of Marathon is one container",
-    "container_depends_on": "an app of Marathon is one container",
-    "volumes_from": "an app of Marathon is one container",
+    "containers": "a container of a pod has no other fields",
+    "container_links": "containers of a pod do not wait for each other",
+    "container_depends_on": "containers of a pod do not wait for each other",
+    "volumes_from": "containers of a pod do not wait for each other",
     "links": "apps of Marathon find each other by service ports",
     "expose": "apps of Marathon find each other by service ports",
     "depends_on": "Marathon waits for an app as a whole",
@@ -97,7 +105,7 @@ def write_marathon(apps: Sequence[App]) -> WrittenMarathon:
     """The definition of an App, or the group of several."""
     stack = apps[0].stack if apps else "stack"
     written = [_for_file(app, stack) for app in apps]
-    document = written[0] if len(apps) == 1 else {"id": f"/{stack}", "apps": written}
+    document = written[0] if len(apps) == 1 else _group(stack, written)
     try:
         read = parse_value(document, stack=stack).apps
     except ManifestError as error:
@@ -106,6 +114,12 @@ def write_marathon(apps: Sequence[App]) -> WrittenMarathon:
     alike = [_as_marathon(app) for app in apps]
     lost = losses(alike, [_as_marathon(app) for app in read], reasons=_REASONS)
     return WrittenMarathon(document=document, losses=lost)
+
+
+def _group(stack: str, written: Sequence[Definition]) -> Definition:
+    pods = [each for each in written if "containers" in each]
+    group = {"id": f"/{stack}", "apps": [each for each in written if "containers" not in each]}
+    return {**group, "pods": pods} if pods else group
 
 
 def _as_marathon(app: App) -> App:
@@ -119,21 +133,35 @@ def _as_marathon(app: App) -> App:
         health = replace(health, command=("CMD-SHELL", shlex.join(words[words[0] == "CMD" :])))
     if health.kind is CheckKind.COMMAND:
         health = replace(health, start_interval_s=1.0)
-    resources = app.resources
-    if resources.cpus is None and resources.cpu_shares is None:
-        resources = replace(resources, cpu_shares=_SHARES_OF_NOTHING)
+    own = first_name(app) if app.containers else ""
+    ports = (
+        replace(s, shuffled=s.leased and s.host_port is None, container=s.container or own)
+        for s in app.ports
+    )
     return replace(
         app,
-        resources=resources,
+        resources=_shared(app.resources),
+        containers=tuple(replace(c, resources=_shared(c.resources)) for c in app.containers),
         backoff=app.backoff or Backoff(),
         unreachable=app.unreachable or Unreachable(),
         environment_form=FORM,
+        networks=tuple(n for n in app.networks if n.external or n.name != "default"),
         health=health,
-        ports=tuple(replace(s, shuffled=s.leased and s.host_port is None) for s in app.ports),
+        ports=tuple(ports),
     )
 
 
+def _shared(resources: Resources) -> Resources:
+    """Marathon always asks for a share, also where nothing was."""
+    if resources.cpus is None and resources.cpu_shares is None:
+        return replace(resources, cpu_shares=SHARES_OF_NOTHING)
+    return resources
+
+
 def _for_file(app: App, stack: str) -> Definition:
+    """An App of several containers is a pod, which waits for nothing."""
+    if app.containers:
+        return {**pod_of(app), "id": f"/{stack}/{_path_of(app.name)}"}
     definition = from_app(app)
     definition["id"] = f"/{stack}/{_path_of(app.name)}"
     if app.depends_on:
@@ -162,7 +190,8 @@ def from_app(
         **_command(app),
         "env": dict(app.environment),
         "instances": next((n for n in (count, app.count) if n is not None), 1),
-        **_resources(app.resources),
+        **asked_of(app.resources),
+        "resourceLimits": limits_of(app.resources),
         "disk": 0,
         "gpus": 0,
         "executor": "",
@@ -170,18 +199,18 @@ def from_app(
         "requirePorts": on_host and any(spec.host_port for spec in app.ports),
         "killSelection": "OLDEST_FIRST" if app.kill_oldest else "YOUNGEST_FIRST",
         "labels": {k: v for k, v in app.labels.items() if not is_setting(k)},
-        "networks": _networks(app, on_host=on_host),
+        "networks": networks_of(app, on_host=on_host),
         "container": _container(app, [] if on_host else ports),
         "portDefinitions": [_definition(port) for port in ports] if on_host else None,
         "healthChecks": [found for c in checks if (found := _check(c, app)) is not None],
         "readinessChecks": [found] if app.readiness and (found := _readiness(app)) else [],
-        "constraints": [_constraint(each) for each in app.placement.constraints],
+        "constraints": [constraint_parts(each) for each in app.placement.constraints],
         "user": app.user or None,
         "tty": app.container.tty or None,
         "taskKillGracePeriodSeconds": None if app.stop_grace_s == STOP_GRACE_S else stop_s,
         "role": "*",
-        "unreachableStrategy": _unreachable(app.unreachable or Unreachable()),
-        "upgradeStrategy": _upgrade(app),
+        "unreachableStrategy": unreachable_of(app.unreachable or Unreachable()),
+        "upgradeStrategy": upgrade_of(app),
     }
     return emit_app({key: value for key, value in definition.items() if value is not None})
 
@@ -190,7 +219,7 @@ def _said(definition: Definition) -> Definition:
     """A file without what is so by default anyway."""
     defaults = {
         "disk": 0, "gpus": 0, "executor": "", "requirePorts": False, "killSelection": "YOUNGEST_FIRST", "labels": {}, "env": {},
-        "role": "*", **_backoff(Backoff()), "unreachableStrategy": _unreachable(Unreachable()),
+        "role": "*", **_backoff(Backoff()), "unreachableStrategy": unreachable_of(Unreachable()),
     }  # fmt: skip
     said = {k: v for k, v in definition.items() if k not in defaults or defaults[k] != v}
     container = said.get("container")
@@ -218,58 +247,12 @@ def _command(app: App) -> Definition:
     return {"args": list(rest)} if rest else {}
 
 
-def _resources(resources: Resources) -> Definition:
-    """Without a limit the smallest usual share is asked for, and no limit is said."""
-    shares = resources.cpu_shares or _SHARES_OF_NOTHING
-    cpus = resources.cpus if resources.cpus is not None else round(shares / CPU_SHARES, 3)
-    memory_bytes = resources.memory_bytes or resources.memory_reservation_bytes
-    limits = {
-        **({"cpus": "unlimited"} if resources.cpus is None else {}),
-        **({"mem": "unlimited"} if resources.memory_bytes is None else {}),
-    }
-    return {
-        "cpus": _number(cpus),
-        "mem": 128 if memory_bytes is None else _number(memory_bytes / MIB),
-        "resourceLimits": limits or None,
-    }
-
-
-def _number(value: float) -> float:
-    return int(value) if value == int(value) else value
-
-
 def _backoff(backoff: Backoff) -> Definition:
     return {
         "backoffSeconds": math.ceil(backoff.first_s),
-        "backoffFactor": _number(max(backoff.factor, 1.0)),
+        "backoffFactor": number(max(backoff.factor, 1.0)),
         "maxLaunchDelaySeconds": math.ceil(backoff.maximum_s),
     }
-
-
-def _unreachable(unreachable: Unreachable) -> Any:
-    if unreachable.inactive_after_s is None:
-        return "disabled"
-    inactive_s = math.ceil(unreachable.inactive_after_s)
-    expunge_s = max(math.ceil(unreachable.expunge_after_s), inactive_s)
-    return {"inactiveAfterSeconds": inactive_s, "expungeAfterSeconds": expunge_s}
-
-
-def _upgrade(app: App) -> Definition:
-    minimum, maximum = app.rollout.minimum_percent, app.rollout.maximum_percent
-    return {
-        "minimumHealthCapacity": _number(min(max(minimum, 0), 100) / 100),
-        "maximumOverCapacity": _number(min(max(maximum - 100, 0), 100) / 100),
-    }
-
-
-def _networks(app: App, *, on_host: bool) -> list[Definition]:
-    if on_host:
-        return [{"mode": "host"}]
-    mode = _MODES.get(app.network_mode, "container/bridge")
-    if mode != "container":
-        return [{"mode": mode}]
-    names = [network.name for network in app.networks] or ["default"]
-    return [{"mode": mode, "name": name} for name in names[:1]]
 
 
 def _container(app: App, ports: Sequence[Definition]) -> Definition | None:
@@ -364,8 +347,3 @@ def _readiness(app: App) -> Definition | None:
         "httpStatusCodesForReady": codes or [200],
         "preserveLastResponse": False,
     }
-
-
-def _constraint(constraint: Constraint) -> list[str]:
-    value = [constraint.value] if constraint.value else []
-    return [constraint.field, constraint.operator.value, *value]
