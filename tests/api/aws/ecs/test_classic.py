@@ -152,6 +152,11 @@ async def test_convoxs_httpd_is_told_as_its_documentation_prints_it(convox: Conv
     assert shown["CanonicalHostedZoneName"] == shown["DNSName"]
     assert shown["SourceSecurityGroup"] == {"OwnerAlias": ACCOUNT, "GroupName": "default"}
     assert shown["Scheme"] == "internet-facing"
+    tags = [{"Key": "Rack", "Value": "convox"}]
+    await convox.ecs.face.ask("elb", "add_tags", LoadBalancerNames=["httpd"], Tags=tags)
+    found = await convox.ecs.face.ask("resourcegroupstaggingapi", "get_resources")
+    [tagged] = found["ResourceTagMappingList"]
+    assert tagged["ResourceARN"].endswith(f":{ACCOUNT}:loadbalancer/httpd")
     await _second_port_with_a_certificate(convox)
 
 
@@ -208,6 +213,9 @@ async def test_an_unhealthy_instance_is_told_and_its_task_replaced(convox: Convo
             await asyncio.sleep(0.02)
     messages = [event["message"] for event in (await convox.service())["events"]]
     assert any("replaced 1 tasks due to an unhealthy status." in message for message in messages)
+    stopped = (await convox.ecs("list_tasks", cluster="convox", desiredStatus="STOPPED"))["taskArns"]  # fmt: skip
+    [task] = (await convox.ecs("describe_tasks", cluster="convox", tasks=stopped))["tasks"]
+    assert task["stoppedReason"] == "Task failed ELB health checks in (elb httpd)"
 
 
 async def test_an_instance_leaves_with_its_last_task(convox: Convox) -> None:

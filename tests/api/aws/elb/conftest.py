@@ -1,24 +1,40 @@
-"""A classic load balancer, made over the wire."""
+"""A classic load balancer, made in botocore's words, without a socket."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore import xform_name
 
+from portway.controller.clock import SystemClock
 from portway.core.aws_names import AwsNames
-from tests.api.aws.conftest import ServedFace
+from tests.api.aws.direct import Direct, RefusedError, model_of
+from tests.api.fakes import FakeOperations
 
 NODE = AwsNames(region="", account_id="").ec2_instance_id("node-1")
 TCP = {"Protocol": "TCP", "LoadBalancerPort": 80, "InstancePort": 3245}
 HTTP = {"Protocol": "HTTP", "LoadBalancerPort": 8080, "InstancePort": 3245}
 
 
+class Face:
+    """Asks any service, operations called as boto3 calls them."""
+
+    def __init__(self) -> None:
+        self.operations = FakeOperations()
+        self.documents = self.operations.documents
+        now_ms = SystemClock().now_ms
+        self.direct = Direct(self.operations, documents=self.documents, now_ms=now_ms)
+
+    async def ask(self, service: str, operation: str, /, **members: Any) -> Any:
+        names = {xform_name(name): name for name in model_of(service).operation_names}
+        return await self.direct.ask(service, names[operation], **members)
+
+
 class Classic:
     """Asks the service, and knows the network."""
 
-    def __init__(self, face: ServedFace) -> None:
+    def __init__(self, face: Face) -> None:
         self.face = face
         self.subnets: list[str] = []
         self.vpc_id = ""
@@ -33,10 +49,9 @@ class Classic:
     async def refusal(self, operation: str, **members: Any) -> tuple[str, str]:
         """(code, message) of what is refused, of httpd where nothing else is said."""
         given = {"LoadBalancerName": "httpd", **members}
-        with pytest.raises(ClientError) as caught:
+        with pytest.raises(RefusedError) as caught:
             await self.ask(operation, **{k: v for k, v in given.items() if v is not None})
-        error = caught.value.response["Error"]
-        return error["Code"], error["Message"]
+        return caught.value.code, caught.value.message
 
     async def open(self) -> None:
         found = await self.face.ask("ec2", "describe_subnets")
@@ -59,8 +74,8 @@ class Classic:
 
 
 @pytest.fixture
-async def classic(face: ServedFace) -> Classic:
-    made = Classic(face)
+async def classic() -> Classic:
+    made = Classic(Face())
     await made.open()
     return made
 

@@ -1,4 +1,4 @@
-"""Attributes of classic load balancers, with boto3."""
+"""Attributes of classic load balancers."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Instances of classic load balancers, with boto3."""
+"""Instances of classic load balancers."""
 
 from __future__ import annotations
-
-import asyncio
 
 from portway.core.balancing.classic import group_of
 from portway.core.balancing.classic_serving import ELSEWHERE, FAILED
@@ -40,9 +38,6 @@ async def test_an_instance_is_registered_once_and_stands_as_its_check_says(httpd
     ):
         await registered(httpd, status)
         assert await httpd.states(NODE) == [expected]
-    waiter = httpd.face.client("elb").get_waiter("instance_in_service")
-    await registered(httpd, HealthStatus.PASSING)
-    await asyncio.to_thread(waiter.wait, LoadBalancerName="httpd")
 
 
 async def test_a_deregistered_one_leaves_at_once_where_nothing_drains(httpd: Classic) -> None:
@@ -52,8 +47,6 @@ async def test_a_deregistered_one_leaves_at_once_where_nothing_drains(httpd: Cla
         assert told["Instances"] == []
     not_registered = "Instance is not currently registered with the LoadBalancer."
     assert await httpd.states(NODE) == [("OutOfService", "Instance", not_registered)]
-    waiter = httpd.face.client("elb").get_waiter("instance_deregistered")
-    await asyncio.to_thread(waiter.wait, LoadBalancerName="httpd", Instances=HERE)
 
 
 async def test_with_draining_it_is_in_service_while_it_leaves(httpd: Classic) -> None:

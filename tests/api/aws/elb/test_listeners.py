@@ -1,4 +1,4 @@
-"""Listeners of classic load balancers and their certificates, with boto3."""
+"""Listeners of classic load balancers and their certificates."""
 
 from __future__ import annotations
 

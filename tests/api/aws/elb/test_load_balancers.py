@@ -1,4 +1,4 @@
-"""Classic load balancers, with boto3."""
+"""Classic load balancers."""
 
 from __future__ import annotations
 

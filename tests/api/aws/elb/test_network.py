@@ -1,4 +1,4 @@
-"""Security groups, subnets and zones of classic load balancers, with boto3."""
+"""Security groups, subnets and zones of classic load balancers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies of classic load balancers, with boto3."""
+"""Policies of classic load balancers."""
 
 from __future__ import annotations
 
