@@ -180,29 +180,44 @@ def check_listeners(world: World, stack: str, apps: Iterable[App], *, instead_of
 
     The stack's own Apps are no others, for a release takes the place of all of them; with `instead_of` of that one alone.
     """
-    others = _listeners_of_others(world, stack, instead_of)
-    for app in apps:
-        for spec in filter(is_routed, app.ports):
-            for key, _ in route_keys(spec, {}):
-                for other, owner in others:
-                    if _conflict(key, other):
-                        raise RequestError(
-                            f"{app.id} wants the listener {_where(key)}, which {owner} has already",
-                            hint=f"Change the left number of the port, or `portway apps delete -a "
-                            f"{owner.rpartition('/')[0]}` if it is not needed any more.",
-                            http_status=409,
-                        )
+    wanted = [
+        (key, app.id)
+        for app in apps
+        for spec in filter(is_routed, app.ports)
+        for key, _ in route_keys(spec, {})
+    ]
+    numbers = frozenset(key.service_port for key, _ in wanted)
+    others = _listeners_of_others(world, stack, instead_of, numbers) if numbers else []
+    for key, app_id in wanted:
+        for other, owner in others:
+            if _conflict(key, other):
+                raise RequestError(
+                    f"{app_id} wants the listener {_where(key)}, which {owner} has already",
+                    hint=f"Change the left number of the port, or `portway apps delete -a "
+                    f"{owner.rpartition('/')[0]}` if it is not needed any more.",
+                    http_status=409,
+                )
 
 
-def _listeners_of_others(world: World, stack: str, instead_of: str) -> list[tuple[RouteKey, str]]:
+def _listeners_of_others(
+    world: World, stack: str, instead_of: str, numbers: frozenset[int]
+) -> list[tuple[RouteKey, str]]:
+    """The listeners of other Apps that may have one of these numbers."""
     found: list[tuple[RouteKey, str]] = []
     for state in world.apps.values():
-        own = instead_of in ("", state.app_id) and state.app_id.rpartition("/")[0] == stack
-        if own or state.target is None:
+        if state.target is None or not _may_have(state.target.app, state, numbers):
             continue
-        for spec in filter(is_routed, state.target.app.ports):
+        own = instead_of in ("", state.app_id) and state.app_id.rpartition("/")[0] == stack
+        for spec in filter(is_routed, () if own else state.target.app.ports):
             found.extend((key, state.app_id) for key, _ in route_keys(spec, state.service_ports))
     return found
+
+
+def _may_have(app: App, state: AppState, numbers: frozenset[int]) -> bool:
+    """Cheaply, for it is asked of every App there is."""
+    if state.service_ports and not numbers.isdisjoint(state.service_ports.values()):
+        return True
+    return any(not numbers.isdisjoint(spec.service_ports) for spec in app.ports)
 
 
 def _conflict(one: RouteKey, other: RouteKey) -> bool:
