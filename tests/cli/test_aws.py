@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.cli import views
 from tests.cli.conftest import Run
+from tests.cli.fake_server import FakeServer
 
 
 def test_credentials_are_made_once_and_printed_for_a_shell(run: Run, home: Path) -> None:
@@ -15,6 +17,15 @@ def test_credentials_are_made_once_and_printed_for_a_shell(run: Run, home: Path)
     assert lines["AWS_REGION"] == lines["AWS_DEFAULT_REGION"] == "us-east-1"
     assert run("aws", "credentials").out == first
     assert len(list((home / "aws-keys").iterdir())) == 1
+
+
+def test_credentials_tell_the_region_and_the_address_of_the_server_that_runs(
+    run: Run, fake: FakeServer
+) -> None:
+    fake.on("GET /server", views.server(aws_region="eu-west-1", listen="127.0.0.1:9999"))
+    told = run("aws", "credentials").out
+    assert "AWS_REGION=eu-west-1" in told
+    assert "AWS_ENDPOINT_URL=http://127.0.0.1:9999" in told
 
 
 def test_credentials_are_json_and_a_profile_too(run: Run) -> None:
