@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from portway.core.app import (
     App,
+    Backoff,
     Breaker,
+    Constraint,
+    ConstraintOperator,
+    Exposure,
     HealthCheck,
     Placement,
     PortSpec,
     Resources,
     Rollout,
+    Unreachable,
 )
 from tests.simulation.machine import IMAGES
 
@@ -31,6 +36,7 @@ READINESS = 4
 LOOSE = "cluster"
 LOOSE_APPS = 2
 LOOSE_KINDS = 3  # as compose has it; as ECS; as ECS, with what is asked for set aside
+MARATHON = 3  # as Marathon: back-off, constraints, dynamic ports, several checks, lost nodes
 HOUR_MS = 3_600_000
 
 
@@ -70,7 +76,7 @@ def history(seed: int) -> tuple[int, tuple[Step, ...]]:
 
 def _with_loose_ones(seed: int, nodes: int, steps: list[Step]) -> list[Step]:
     """Every other history has a loose stack beside the others, whose apps are put and taken away in between."""
-    dice = random.Random(f"loose {seed}")
+    dice, others = random.Random(f"loose {seed}"), random.Random(f"marathon {seed}")
     if dice.random() < 0.5:
         return steps
     for _ in range(dice.randint(2, 7)):
@@ -78,6 +84,7 @@ def _with_loose_ones(seed: int, nodes: int, steps: list[Step]) -> list[Step]:
         nth = dice.randrange(LOOSE_APPS)
         image = dice.choices(range(len(IMAGES)), [6, 5, 5, 2, 1, 1, 1])[0]
         count, kind = dice.randint(0, 4), dice.randrange(LOOSE_KINDS)
+        kind = MARATHON if others.random() < 0.25 else kind
         order = dice.choices(
             [
                 Step("put", (nth, image, count, kind, dice.random() < 0.2, patience)),
@@ -202,7 +209,7 @@ def loose_app(nth: int, image: int, kind: int) -> App:
         breaker=Breaker(reset=True),
     )
     listeners = (8300 + nth,) if nth else ()
-    return App(
+    app = App(
         id=f"{LOOSE}/app{nth}",
         image=IMAGES[image],
         ports=(PortSpec(name="80", container_port=80, service_ports=listeners),),
@@ -210,6 +217,25 @@ def loose_app(nth: int, image: int, kind: int) -> App:
         rollout=patient if kind else Rollout(drain_timeout_s=20.0),
         resources=Resources(memory_bytes=64 << 20, cpu_shares=128),
         placement=Placement(reserves=True) if kind == 2 else Placement(),
+    )
+    return _as_marathon(app) if kind == MARATHON else app
+
+
+def _as_marathon(app: App) -> App:
+    """The same app with all that Marathon does otherwise; it has a breaker, or what cannot run would be tried for ever."""
+    (web,) = app.ports
+    own = PortSpec(name="own", container_port=0, shuffled=True, exposure=Exposure.HOST)
+    most = Constraint(field="hostname", operator=ConstraintOperator.MAX_PER, value="5")
+    patient = Rollout(progress_deadline_s=0.0, drain_timeout_s=20.0, breaker=Breaker(reset=True))
+    return replace(
+        app,
+        ports=(replace(web, shuffled=True), own),
+        rollout=patient,
+        placement=Placement(constraints=(most,)),
+        further_checks=(app.health,),
+        backoff=Backoff(first_s=0.5, factor=2.0, maximum_s=8.0),
+        kill_oldest=True,
+        unreachable=Unreachable(inactive_after_s=3.0, expunge_after_s=5.0),
     )
 
 
