@@ -28,6 +28,7 @@ ENTRY_POINTS = {
     "portway.cli.__main__": "python -m portway.cli",
     "portway.cli.reference": "writes docs/reference/cli.md",
     "portway.api.aws.reference": "writes docs/reference/aws.md",
+    "portway.api.marathon.reference": "writes docs/reference/marathon.md",
     "portway.manifests.ecs_reference": "writes docs/reference/ecs.md",
     "portway.manifests.marathon.reference": "writes docs/reference/marathon-fields.md",
     "portway.store.memory": "the fake that keeps the store's contract; tests open it",
