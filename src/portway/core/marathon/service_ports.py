@@ -45,8 +45,8 @@ def assign_service_ports(
     return assigned
 
 
-def _numbers(ports: Mapping[str, Sequence[int]]) -> Iterator[int]:
-    return (number for numbers in ports.values() for number in numbers)
+def _numbers(by_path: Mapping[str, Sequence[int]]) -> Iterator[int]:
+    return (number for numbers in by_path.values() for number in numbers)
 
 
 def _next(own: Iterator[int], free: Iterator[int]) -> int:
