@@ -6,14 +6,18 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from portway.core.app import CheckKind, Exposure, NetworkMode
 from portway.core.errors import ManifestError
 from portway.manifests.base import Manifest
 from portway.manifests.language import Source, language_of, parse_manifest
 from portway.manifests.marathon.files import parse_value
+from portway.manifests.marathon.write import write_marathon
+from tests.manifests.marathon.samples import APPS, JSON, PODS
 
-APP = {"id": "/web", "cmd": "sleep 1000"}
+WEB = {"id": "/web", "cmd": "sleep 1000"}
 POD = {"id": "/pod", "containers": [{"name": "a", "resources": {}, "image": {"kind": "DOCKER", "id": "nginx"}}]}  # fmt: skip
 
 
@@ -29,11 +33,11 @@ def names(manifest: Manifest) -> list[str]:
 @pytest.mark.parametrize(
     ("value", "language"),
     [
-        (APP, "marathon"),
-        ([APP, POD], "marathon"),
+        (WEB, "marathon"),
+        ([WEB, POD], "marathon"),
         (POD, "marathon"),
         ({"id": "/g", "groups": []}, "marathon"),
-        ({"app": APP}, "marathon"),
+        ({"app": WEB}, "marathon"),
         ({"id": "/web", "cmd": "x", "env": {"family": "x"}}, "marathon"),
         ({"services": {"web": {"image": "nginx"}}}, "compose"),
         ({"family": "web", "containerDefinitions": []}, "ecs"),
@@ -47,13 +51,13 @@ def test_the_language_is_recognised_by_its_fields(value: Any, language: str) -> 
 
 
 def test_an_app_is_called_by_its_id_without_the_groups_that_all_are_in() -> None:
-    assert names(parse(APP)) == ["st/web"]
-    assert names(parse([{**APP, "id": "/shop/web"}, {**APP, "id": "/shop/db/main"}])) == ["st/web", "st/db_main"]  # fmt: skip
-    assert names(parse({"id": "/shop", "apps": [{**APP, "id": "web"}], "groups": [{"id": "in", "apps": [{**APP, "id": "a"}]}]})) == ["st/web", "st/in_a"]  # fmt: skip
+    assert names(parse(WEB)) == ["st/web"]
+    assert names(parse([{**WEB, "id": "/shop/web"}, {**WEB, "id": "/shop/db/main"}])) == ["st/web", "st/db_main"]  # fmt: skip
+    assert names(parse({"id": "/shop", "apps": [{**WEB, "id": "web"}], "groups": [{"id": "in", "apps": [{**WEB, "id": "a"}]}]})) == ["st/web", "st/in_a"]  # fmt: skip
 
 
 def test_what_get_shows_is_taken_as_it_is() -> None:
-    shown = {"app": {**APP, "tasks": [], "tasksRunning": 1, "version": "2020-01-01T00:00:00.000Z"}}
+    shown = {"app": {**WEB, "tasks": [], "tasksRunning": 1, "version": "2020-01-01T00:00:00.000Z"}}
     assert names(parse(shown)) == ["st/web"]
     assert parse(shown).warnings == ()
 
@@ -63,8 +67,8 @@ def test_dependencies_wait_within_the_file_and_say_so_of_others() -> None:
         {
             "id": "/shop",
             "dependencies": ["/other"],
-            "apps": [{**APP, "id": "web", "dependencies": ["db"]}],
-            "groups": [{"id": "db", "apps": [{**APP, "id": "a"}, {**APP, "id": "b"}]}],
+            "apps": [{**WEB, "id": "web", "dependencies": ["db"]}],
+            "groups": [{"id": "db", "apps": [{**WEB, "id": "a"}, {**WEB, "id": "b"}]}],
         }
     )
     waits = {app.name: [each.name for each in app.depends_on] for app in manifest.apps}
@@ -73,7 +77,7 @@ def test_dependencies_wait_within_the_file_and_say_so_of_others() -> None:
 
 
 def test_a_deploy_of_a_file_may_fail_and_go_back() -> None:
-    rollout = parse(APP).apps[0].rollout
+    rollout = parse(WEB).apps[0].rollout
     assert rollout.breaker.enabled
     assert not rollout.is_patient
 
@@ -91,11 +95,11 @@ def test_a_problem_has_its_place_and_marathons_path() -> None:
     ("value", "told"),
     [
         ({"id": "/web", "instances": 1}, "AppDefinition must either contain"),
-        ({**APP, "container": {"docker": {"network": "NONE", "image": "i"}}}, "unsupported docker network type NONE"),
-        ({**APP, "uris": ["http://example.com/a.tgz"]}, "/fetch: not supported: nothing is fetched"),
-        ([APP, APP], "/web is there twice"),
+        ({**WEB, "container": {"docker": {"network": "NONE", "image": "i"}}}, "unsupported docker network type NONE"),
+        ({**WEB, "uris": ["http://example.com/a.tgz"]}, "/fetch: not supported: nothing is fetched"),
+        ([WEB, WEB], "/web is there twice"),
         ([], "there is no app in it"),
-        ([{**APP, "dependencies": ["/b"]}, {**APP, "id": "/b", "dependencies": ["/web"]}], "cyclic dependencies"),
+        ([{**WEB, "dependencies": ["/b"]}, {**WEB, "id": "/b", "dependencies": ["/web"]}], "cyclic dependencies"),
         ({"id": "/g", "apps": [{"id": "a", "cmd": 3}]}, "/apps(0)/cmd: must be a text"),
         ([3], "must be an object"),
         ('{"id": "/web", "cmd": "sleep"', "',' or '}' is expected"),
@@ -108,7 +112,7 @@ def test_what_cannot_be_used_is_told(value: Any, told: str) -> None:
 
 
 def test_roles_have_no_meaning_in_a_file_and_a_warning_says_so() -> None:
-    manifest = parse({**APP, "role": "web", "acceptedResourceRoles": ["slave_public"], "instnces": 2})  # fmt: skip
+    manifest = parse({**WEB, "role": "web", "acceptedResourceRoles": ["slave_public"], "instnces": 2})  # fmt: skip
     told = "\n".join(map(str, manifest.warnings))
     assert "role: has no effect" in told
     assert "acceptedResourceRoles: has no effect" in told
@@ -122,13 +126,29 @@ def test_a_pod_is_one_app_of_several_containers() -> None:
 
 
 def test_values_that_were_never_a_text_are_parsed_alike() -> None:
-    app = parse_value(APP, stack="st").apps[0]
+    app = parse_value(WEB, stack="st").apps[0]
     assert (app.id, app.network_mode, app.health.kind) == ("st/web", NetworkMode.HOST, CheckKind.NONE)  # fmt: skip
     assert [spec.exposure for spec in app.ports] == [Exposure.PUBLIC]
 
 
 def test_an_unnamed_container_network_is_that_of_the_stack() -> None:
-    value = {**APP, "networks": [{"mode": "container"}], "container": {"docker": {"image": "i"}}}
+    value = {**WEB, "networks": [{"mode": "container"}], "container": {"docker": {"image": "i"}}}
     app = parse(value).apps[0]
     assert app.network_mode is NetworkMode.OWN
     assert [network.name for network in app.networks] == ["default"]
+
+
+PARTS = APPS | PODS | st.dictionaries(st.sampled_from(["id", "apps", "groups", "pods", "cmd", "containers", "dependencies"]), JSON, max_size=3)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(PARTS | st.lists(PARTS, max_size=3) | st.fixed_dictionaries({"id": st.just("/g"), "apps": st.lists(APPS, max_size=2), "groups": st.lists(PARTS, max_size=1)}) | JSON)  # fmt: skip
+def test_a_file_is_apps_or_problems_and_what_is_written_of_the_apps_is_read_again(
+    value: Any,
+) -> None:
+    try:
+        apps = parse_value(value, stack="st").apps
+    except ManifestError:
+        return
+    assert len({app.id for app in apps}) == len(apps)
+    assert len(parse_value(write_marathon(apps).document, stack="st").apps) == len(apps)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from portway.core.app import (
     App,
@@ -28,10 +29,15 @@ from portway.core.app import (
 )
 from portway.manifests.compose import parse_compose
 from portway.manifests.compose_write import write_compose
-from portway.manifests.marathon.accept import accept_app
+from portway.manifests.marathon.accept import accept_app, accept_pod
 from portway.manifests.marathon.apps import to_app
+from portway.manifests.marathon.files import SETTINGS
+from portway.manifests.marathon.pods import to_pod_app
+from portway.manifests.marathon.refusal import MarathonRefusal
+from portway.manifests.marathon.scheduling import Making
 from portway.manifests.marathon.settings import Settings
 from portway.manifests.marathon.write import from_app, write_marathon
+from tests.manifests.marathon.samples import APPS, PODS
 
 MIB = 1 << 20
 
@@ -208,3 +214,15 @@ def test_apps_and_pods_are_written_into_one_group() -> None:
         ["/st/web"],
         ["/st/pod"],
     )
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(APPS | PODS)
+def test_nothing_is_lost_of_what_marathon_said(raw: dict[str, Any]) -> None:
+    accept, make = (accept_pod, to_pod_app) if "containers" in raw else (accept_app, to_app)
+    try:
+        definition = accept(raw, SETTINGS)
+    except MarathonRefusal:
+        return
+    app = make(definition, Making(app_id="st/a", patient=False))
+    assert write_marathon([app]).losses == ()

@@ -63,7 +63,7 @@ def _index(check: Body, app: Body) -> int:
 
 
 def _asking(check: HealthCheck, kind: CheckKind, name: str, path: str | None) -> HealthCheck:
-    path = path or "/"
+    path = "/" if kind is CheckKind.TCP else path or "/"
     return replace(check, kind=kind, port_name=name, path=path if path.startswith("/") else f"/{path}")  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from portway.manifests.marathon.apps import FORM, SHELL
 from portway.manifests.marathon.common_shape import is_name
 from portway.manifests.marathon.emit import emit_app
 from portway.manifests.marathon.files import parse_value
+from portway.manifests.marathon.pods import FORM as POD_FORM
 from portway.manifests.marathon.scheduling import STOP_GRACE_S
 from portway.manifests.marathon.write_options import parameters_of
 from portway.manifests.marathon.write_parts import (
@@ -133,7 +134,7 @@ def _as_marathon(app: App) -> App:
         health = replace(health, command=("CMD-SHELL", shlex.join(words[words[0] == "CMD" :])))
     if health.kind is CheckKind.COMMAND:
         health = replace(health, start_interval_s=1.0)
-    own = first_name(app) if app.containers else ""
+    own = first_name(app) if app.containers or app.environment_form == POD_FORM else ""
     ports = (
         replace(s, shuffled=s.leased and s.host_port is None, container=s.container or own)
         for s in app.ports
@@ -159,8 +160,8 @@ def _shared(resources: Resources) -> Resources:
 
 
 def _for_file(app: App, stack: str) -> Definition:
-    """An App of several containers is a pod, which waits for nothing."""
-    if app.containers:
+    """An App of several containers is a pod, as one that was a pod; it waits for nothing."""
+    if app.containers or app.environment_form == POD_FORM:
         return {**pod_of(app), "id": f"/{stack}/{_path_of(app.name)}"}
     definition = from_app(app)
     definition["id"] = f"/{stack}/{_path_of(app.name)}"

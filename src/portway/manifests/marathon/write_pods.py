@@ -9,6 +9,7 @@ from typing import Any
 from portway.core.app import App, CheckKind, HealthCheck, NetworkMode, PortSpec, Volume, VolumeKind
 from portway.core.containers import Member, members
 from portway.manifests.losses import is_setting
+from portway.manifests.marathon.apps import SHELL
 from portway.manifests.marathon.common_shape import is_name
 from portway.manifests.marathon.scheduling import STOP_GRACE_S
 from portway.manifests.marathon.write_parts import (
@@ -80,7 +81,7 @@ def _container(app: App, member: Member, *, on_host: bool) -> Definition:
         "resources": asked_of(inside.resources),
         **_said(
             {
-                "image": {"kind": "DOCKER", "id": inside.image or inside.name},
+                "image": {"kind": "DOCKER", "id": inside.image or inside.name} if _runs_image(inside) else None,
                 "exec": _exec(inside),
                 "resourceLimits": limits_of(inside.resources),
                 "endpoints": list(_endpoints(ports, on_host=on_host)),
@@ -104,12 +105,15 @@ def _first(app: App, member: Member) -> Iterator[str]:
 
 def _exec(inside: App) -> Definition | None:
     entry, command = inside.entrypoint or (), inside.command or ()
-    if entry == ("/bin/sh",) and len(command) == 2 and command[0] == "-c":
-        return {"command": {"shell": command[1]}}
-    if not (entry or command):
-        return None
+    words = (*entry, *command)
+    if words[:2] == (SHELL, "-c") and len(words) == 3 and (entry or not _runs_image(inside)):
+        return {"command": {"shell": words[2]}}
     over = {"overrideEntrypoint": True} if entry else {}
-    return {"command": {"argv": [*entry, *command]}, **over}
+    return {"command": {"argv": list(words)}, **over} if words else None
+
+
+def _runs_image(inside: App) -> bool:
+    return inside.image is not None or inside.build is not None
 
 
 def _endpoints(ports: Sequence[PortSpec], *, on_host: bool) -> Iterator[Definition]:
