@@ -34,7 +34,7 @@ async def test_a_group_is_made_and_shown_as_a_tree(ask: Client) -> None:
     db = {"id": "/shop/db", "apps": ["/shop/db/main"], "groups": []}
     assert without_versions(shop) == {"id": "/shop", "apps": ["/shop/web"], "groups": [db]}
     assert shop["dependencies"] == ["/base"]
-    assert shop["enforceRole"] is False
+    assert "enforceRole" not in shop
     root = await ask.get("/v2/groups")
     assert (root["id"], [one["id"] for one in root["groups"]]) == ("/", ["/shop"])
     assert root["version"] == made.json["version"]

@@ -9,8 +9,14 @@ from portway.api.marathon.call import Call
 from portway.controller.marathon.settings import MarathonSettings
 
 _UNSET = (
-    "master", "failover_timeout", "hostname", "webui_url", "mesos_user", "framework_name",
-    "mesos_leader_ui_url", "executor", "access_control_allow_origin", "zk_max_versions",
+    "access_control_allow_origin", "decline_offer_duration", "env_vars_prefix", "executor", "failover_timeout",
+    "framework_name", "launch_token", "launch_token_refresh_interval", "leader_proxy_connection_timeout_ms",
+    "leader_proxy_read_timeout_ms", "master", "max_instances_per_offer", "mesos_heartbeat_failure_threshold",
+    "mesos_heartbeat_interval", "mesos_leader_ui_url", "mesos_user", "min_revive_offers_interval",
+    "new_group_enforce_role", "offer_matching_timeout", "on_elected_prepare_timeout", "reconciliation_initial_delay",
+    "reconciliation_interval", "revive_offers_for_new_apps", "revive_offers_repetitions", "scale_apps_initial_delay",
+    "scale_apps_interval", "store_cache", "task_launch_confirm_timeout", "task_launch_timeout",
+    "task_lost_expunge_initial_delay", "task_lost_expunge_interval", "task_reservation_timeout", "webui_url",
 )  # fmt: skip
 
 
@@ -47,8 +53,6 @@ def _config(settings: MarathonSettings, host: str) -> dict[str, object]:
         "default_network_name": definitions.default_network_name,
         "mesos_bridge_name": definitions.mesos_bridge_name,
         "mesos_role": definitions.default_role,
-        "env_vars_prefix": None,
-        "max_running_deployments": settings.max_running_deployments,
     }
 
 

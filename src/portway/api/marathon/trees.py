@@ -58,6 +58,6 @@ def _shown(
         shown["groups"] = [_shown(tree, one, members, inside) for one in below]
     shown["dependencies"] = list(said.dependencies)
     shown["version"] = tree.version if path == ROOT else tree.versions.get(path, tree.version)
-    if path != ROOT:
-        shown["enforceRole"] = bool(said.enforce_role)
+    if said.enforce_role is not None:  # older clients know no such field
+        shown["enforceRole"] = said.enforce_role
     return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from socket import gethostname
 
 from portway.config import Config
 from portway.core.ports import PortRange
@@ -26,6 +27,7 @@ class MarathonSettings:
 
 def settings_of(config: Config) -> MarathonSettings:
     """What a server's configuration says of it."""
-    return MarathonSettings(
-        service_ports=config.service_ports, leader=config.listen or "localhost:0"
-    )
+    host, _, number = (config.listen or "localhost:0").rpartition(":")
+    if host in ("", "0.0.0.0", "[::]"):  # noqa: S104  (every address is none that a client could go to)
+        host = gethostname()
+    return MarathonSettings(service_ports=config.service_ports, leader=f"{host}:{number}")
