@@ -101,10 +101,10 @@ def leases_forgotten_by_a_restart() -> list[Patch]:
 def route_before_healthy() -> list[Patch]:
     endpoint = routing._endpoint
 
-    def early(record: InstanceRecord, seen: Any, spec: Any) -> Endpoint | None:
+    def early(record: InstanceRecord, *others: Any) -> Endpoint | None:
         if record.phase is Phase.STARTED:
             record = replace(record, phase=Phase.READY, ready_at_ms=1)
-        return endpoint(record, seen, spec)
+        return endpoint(record, *others)
 
     return [(routing, "_endpoint", early)]
 
