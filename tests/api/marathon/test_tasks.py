@@ -175,3 +175,13 @@ async def test_a_task_that_ends_by_itself_is_the_last_failure(ask: Client) -> No
     assert failure["version"] == app["version"]
     [listed] = (await ask.get("/v2/apps?embed=apps.lastTaskFailure"))["apps"]
     assert listed["lastTaskFailure"] == failure
+
+
+async def test_no_task_has_the_id_of_one_before_it(ask: Client) -> None:
+    seen: set[str] = set()
+    for _ in range(2):
+        await ask.deploy("POST", "/v2/apps", WEB)
+        names = {task["id"] for task in await tasks_of(ask)}
+        assert not names & seen
+        seen |= names
+        await ask.deploy("DELETE", "/v2/apps/shop/web")

@@ -64,7 +64,7 @@ def test_on_the_nodes_network_ports_are_keyed_by_their_service_ports() -> None:
         "MARATHON_APP_RESOURCE_GPUS": "0",
         "MARATHON_APP_RESOURCE_MEM": "64.0",
         "MARATHON_APP_VERSION": "2015-02-03T12:30:00.000Z",
-        "MESOS_TASK_ID": task_name("/shop/web", "shop/web.1.7", home_id="home"),
+        "MESOS_TASK_ID": task_name("/shop/web", "shop/web.1.7 R1", home_id="home"),
         "PORT": "31005",
         "PORT0": "31005",
         "PORT1": "31006",
@@ -155,7 +155,7 @@ def test_every_container_of_a_pod_is_told_all_endpoints_and_who_it_is() -> None:
         assert found["MARATHON_APP_ID"] == "/shop/web"
         assert found["MARATHON_APP_LABEL_ALL"] == "1"
         assert found["MESOS_EXECUTOR_ID"] == executor_name(
-            "/shop/web", "shop/web.1.7", home_id="home"
+            "/shop/web", "shop/web.1.7 R1", home_id="home"
         )
     assert (front["MARATHON_CONTAINER_ID"], side["MARATHON_CONTAINER_ID"]) == ("front", "side")
     assert front["MESOS_TASK_ID"].endswith(".front.1")

@@ -10,7 +10,7 @@ from portway.controller.marathon.endings import ending_of
 from portway.controller.marathon.sight import KILLING, STAGING, UNREACHABLE, Seen, Sight, version_of
 from portway.controller.world import RUN_SLOT, World
 from portway.core.instance import InstanceRecord, Phase
-from portway.core.marathon.names import instance_name, task_name, time_text
+from portway.core.marathon.names import instance_name, run_of, task_name, time_text
 
 DEGRADED, STABLE, TERMINAL, PENDING = "DEGRADED", "STABLE", "TERMINAL", "PENDING"
 _UNWELL = "at least one container is not healthy"
@@ -123,11 +123,13 @@ class PodStatus:
         return shown
 
     def _name(self, entry: Entry, record: InstanceRecord) -> str:
-        return instance_name(entry.path, record.id, home_id=self._desk.world.home_id)
+        return instance_name(entry.path, run_of(record.identity), home_id=self._desk.world.home_id)
 
     def _task(self, entry: Entry, record: InstanceRecord, container: Mapping[str, Any]) -> str:
         home_id = self._desk.world.home_id
-        return task_name(entry.path, record.id, home_id=home_id, container=container["name"])
+        return task_name(
+            entry.path, run_of(record.identity), home_id=home_id, container=container["name"]
+        )
 
 
 def _status_of(entry: Entry, seen: Seen) -> tuple[str, str]:

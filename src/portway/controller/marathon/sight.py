@@ -14,7 +14,7 @@ from portway.core.app import App
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.marathon.labels import PREFIX
-from portway.core.marathon.names import instance_name, task_name, time_text
+from portway.core.marathon.names import instance_name, run_of, task_name, time_text
 from portway.core.placement import NodeView
 from portway.core.state import AppState
 
@@ -113,7 +113,7 @@ class Sight:
             (
                 one
                 for one in self.seen(entry)
-                if name == instance_name(entry.path, one.record.id, home_id=home_id)
+                if name == instance_name(entry.path, run_of(one.record.identity), home_id=home_id)
                 or name in self._task_names(entry, one)
             ),
             None,
@@ -121,7 +121,12 @@ class Sight:
 
     def _task_names(self, entry: Entry, one: Seen) -> set[str]:
         return {
-            task_name(entry.path, one.record.id, home_id=self._world.home_id, container=container)
+            task_name(
+                entry.path,
+                run_of(one.record.identity),
+                home_id=self._world.home_id,
+                container=container,
+            )
             for container in containers_of(entry)
         }
 
@@ -157,7 +162,10 @@ class Sight:
             "startedAt": _time(record.started_at_ms) if is_active else None,
             "version": version_of(one, entry) if is_active else None,
             "id": task_name(
-                entry.path, record.id, home_id=home_id, container=containers_of(entry)[0]
+                entry.path,
+                run_of(record.identity),
+                home_id=home_id,
+                container=containers_of(entry)[0],
             ),
             "appId": entry.path,
             "slaveId": record.identity.node,
@@ -174,7 +182,7 @@ class Sight:
         checks = entry.definition.get("healthChecks") or ()
         if one.alive is None or one.health is None:
             return []
-        name = instance_name(entry.path, one.record.id, home_id=self._world.home_id)
+        name = instance_name(entry.path, run_of(one.record.identity), home_id=self._world.home_id)
         first = one.record.ready_at_ms
         result: dict[str, Any] = {
             "alive": one.alive,
@@ -194,7 +202,7 @@ class Sight:
         return [
             {
                 "name": check.get("name", "readinessCheck"),
-                "taskId": task_name(entry.path, one.record.id, home_id=home_id),
+                "taskId": task_name(entry.path, run_of(one.record.identity), home_id=home_id),
                 "ready": one.is_well,
             }
             for check in entry.definition.get("readinessChecks", ())

@@ -27,7 +27,7 @@ from portway.controller.marathon.sight import (
 from portway.controller.world import RUN_SLOT, World
 from portway.core.errors import PortwayError
 from portway.core.instance import InstanceRecord, Phase
-from portway.core.marathon.names import instance_name, task_name, time_text
+from portway.core.marathon.names import instance_name, run_of, task_name, time_text
 from portway.core.state import AppState
 
 log = structlog.get_logger()
@@ -238,11 +238,16 @@ class Watcher:
         return [TaskFailure(path=entry.path, instance_id=record.id, at_ms=at_ms, shown=shown)]
 
     def _name(self, entry: Entry, record: InstanceRecord) -> str:
-        return instance_name(entry.path, record.id, home_id=self._world.home_id)
+        return instance_name(entry.path, run_of(record.identity), home_id=self._world.home_id)
 
     def _task_names(self, entry: Entry, record: InstanceRecord) -> list[str]:
         return [
-            task_name(entry.path, record.id, home_id=self._world.home_id, container=container)
+            task_name(
+                entry.path,
+                run_of(record.identity),
+                home_id=self._world.home_id,
+                container=container,
+            )
             for container in containers_of(entry)
         ]
 

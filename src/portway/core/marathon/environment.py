@@ -47,7 +47,8 @@ def variables_of(launch: Launch, own: Mapping[str, str]) -> dict[str, str]:
         return app_variables(task, ports, host=launch.node_address, seed=seed) | dict(own)
     other = next((c for c in app.containers if c.name == launch.container), None)
     name = other.name if other else first_name(app)
-    executor = names.executor_name(origin.path, launch.identity.id, home_id=launch.home_id)
+    run = names.run_of(launch.identity)
+    executor = names.executor_name(origin.path, run, home_id=launch.home_id)
     container = PodContainer(name=name, executor_id=executor, own=own)
     task = _task(launch, origin, name, other)
     return pod_variables(task, container, ports, host=launch.node_address)
@@ -68,7 +69,9 @@ def _task(launch: Launch, origin: Origin, name: str, other: Container | None) ->
     own_labels = users_labels(other.labels) if other else origin.own_labels
     resources = other.resources if other else app.resources
     return Task(
-        id=names.task_name(origin.path, launch.identity.id, home_id=launch.home_id, container=name),
+        id=names.task_name(
+            origin.path, names.run_of(launch.identity), home_id=launch.home_id, container=name
+        ),
         path=origin.path,
         version=origin.version,
         docker_image=(app.image or "") if origin.docker else "",

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from portway.core.instance import InstanceIdentity
+
 TOP_STACK = "marathon"  # of apps without a group
 _APP = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _STACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -74,6 +76,11 @@ class TaskName:
     instance: str
     container: str = ""
     attempt: int = 0
+
+
+def run_of(identity: InstanceIdentity) -> str:
+    """What tells an instance from all others, those of an App that had the name before included."""
+    return f"{identity.id} {identity.revision}"
 
 
 def instance_uuid(instance_id: str, *, home_id: str) -> str:
