@@ -89,3 +89,20 @@ PODS = optional(
     scaling=st.just({"kind": "fixed", "instances": 2}),
     environment=st.dictionaries(st.sampled_from(["A", "B"]), st.text(max_size=3), max_size=2),
 )  # fmt: skip
+
+
+@st.composite
+def broken(draw: st.DrawFn, sound: st.SearchStrategy[Any]) -> Any:
+    """A definition in which any one value is another."""
+
+    def changed(value: Any) -> Any:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []  # fmt: skip
+        if not keys or draw(st.integers(0, 3)) == 0:
+            return draw(JSON)
+        key = draw(st.sampled_from(keys))
+        inner = changed(value[key])
+        if isinstance(value, dict):
+            return {**value, key: inner}
+        return [inner if nth == key else each for nth, each in enumerate(value)]
+
+    return changed(draw(sound))

@@ -7,13 +7,13 @@ from typing import Any
 
 from portway.manifests.marathon.paths import is_written_well
 from portway.manifests.marathon.shape import (
-    Anything,
     Choice,
     Decimal,
     Flag,
     Kind,
     ListOf,
     MapOf,
+    OneOf,
     Record,
     Text,
     Whole,
@@ -103,7 +103,14 @@ PERSISTENT = Record(
     }
 )
 
-RESOURCE_LIMITS = Record(members={"cpus": maybe(Anything()), "mem": maybe(Anything())})
+
+def _limit(value: Any) -> Kind:
+    return _UNLIMITED if isinstance(value, str) else NUMBER
+
+
+_UNLIMITED = Choice(words=("unlimited",))
+_LIMIT = OneOf(pick=_limit)
+RESOURCE_LIMITS = Record(members={"cpus": maybe(_LIMIT), "mem": maybe(_LIMIT)})
 EXECUTOR_RESOURCES = Record(
     members={
         "cpus": by_default(NUMBER, 0.1),
