@@ -23,7 +23,7 @@ from portway.core.balancing.targets import TargetHealth, TargetState
 from portway.core.health import Health, HealthStatus
 from portway.core.routes import EndpointState, Route
 from portway.core.rules import StickyKind
-from tests.core.balancing.classics import CLASSIC, SSL, TCP, WEB, ZONE, classic
+from tests.core.balancing.classics import CLASSIC, POLICIES, SSL, TCP, WEB, ZONE, classic
 from tests.core.balancing.values import member, standing
 
 FAILING = TargetHealth(state=TargetState.UNHEALTHY, reason="Instance", description=FAILED)
@@ -128,6 +128,10 @@ def test_policies_take_effect_where_they_are_set() -> None:
     kept = only(replace(WEB, policies=("affinity",))).pools[0].spec.sticky
     assert kept is not None
     assert (kept.kind, kept.duration_s, kept.cookie) == (StickyKind.COOKIE, 60, "AWSELB")
+    ages = replace(POLICIES[0], attributes=(("CookieExpirationPeriod", "9999999999"),))
+    long = only(replace(WEB, policies=("affinity",)), policies=(ages,)).pools[0].spec.sticky
+    assert long is not None
+    assert long.duration_s == 10 * 365 * 24 * 3600
     app = only(replace(WEB, policies=("session",))).pools[0].spec.sticky
     assert app is not None
     assert (app.kind, app.cookie, app.own_cookie) == (StickyKind.APP_COOKIE, "SID", "AWSELB")

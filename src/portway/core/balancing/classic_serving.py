@@ -20,6 +20,7 @@ from portway.core.routes import Endpoint, EndpointState, Pool, Route, RouteKey
 from portway.core.rules import Forward, PoolSpec, RuledListener, Sticky, StickyKind
 
 COOKIE = "AWSELB"
+_COOKIE_MAX_S = 10 * 365 * 24 * 3600  # beyond it browsers forget cookies anyway
 FAILED = (
     "Instance has failed at least the UnhealthyThreshold number of health checks consecutively."
 )
@@ -144,7 +145,7 @@ def _spec(balancer: ClassicBalancer, listener: ClassicListener) -> PoolSpec:
 
 def _sticky(balancer: ClassicBalancer, listener: ClassicListener) -> Sticky | None:
     for policy in balancer.policies_of(listener, LB_COOKIE):
-        duration_s = int(policy.value("CookieExpirationPeriod") or 0)
+        duration_s = min(int(policy.value("CookieExpirationPeriod") or 0), _COOKIE_MAX_S)
         return Sticky(kind=StickyKind.COOKIE, duration_s=duration_s, cookie=COOKIE)
     for policy in balancer.policies_of(listener, APP_COOKIE):
         name = policy.value("CookieName")

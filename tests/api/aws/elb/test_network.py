@@ -26,6 +26,7 @@ async def test_subnets_come_and_go_but_for_the_last(httpd: Classic) -> None:
     told = await httpd.of("attach_load_balancer_to_subnets", Subnets=[second])
     assert told["Subnets"] == [first, second]
     other = await httpd.face.ask("ec2", "create_subnet", VpcId=httpd.vpc_id, CidrBlock="172.31.200.0/24", AvailabilityZone="us-east-1a")  # fmt: skip
+    assert (await httpd.refusal("attach_load_balancer_to_subnets", Subnets=[]))[0] == "ValidationError"  # fmt: skip
     for subnet, code in (
         ("subnet-1", "SubnetNotFound"),
         (other["Subnet"]["SubnetId"], "InvalidConfigurationRequest"),

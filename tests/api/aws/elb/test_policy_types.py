@@ -27,7 +27,8 @@ def test_a_value_is_of_the_attributes_kind() -> None:
     assert period is not None
     assert proxy is not None
     assert (period.problem("60"), proxy.problem("True")) == ("", "")
-    assert "a number" in period.problem("-1")
+    for bad in ("-1", "9" * 11, "²"):
+        assert "a number of at most 10 digits" in period.problem(bad)
     assert "true or false" in proxy.problem("yes")
     assert (period.is_needed, proxy.is_needed) == (False, True)
     assert POLICY_TYPES[LB_COOKIE].attribute("other") is None

@@ -72,6 +72,8 @@ def ordered(zones: Iterable[tuple[str, str]]) -> Zones:
 
 async def zones_of_subnets(face: Face, subnets: Sequence[str]) -> tuple[Zones, str]:
     """(zone, subnet) of each subnet, and the VPC they are in."""
+    if not subnets:
+        raise invalid("Subnets cannot be empty")
     found: list[tuple[str, str]] = []
     vpcs: set[str] = set()
     for subnet_id in dict.fromkeys(subnets):

@@ -17,6 +17,7 @@ PUBLIC_KEY = "PublicKeyPolicyType"
 BACKEND_AUTHENTICATION = "BackendServerAuthenticationPolicyType"
 REFERENCE = "Reference-Security-Policy"
 _ORDER = "Server-Defined-Cipher-Order"
+_DIGITS_MAX = 10
 _ANY_NUMBER, _AT_MOST_ONE, _ONE = "ZERO_OR_MORE", "ZERO_OR_ONE", "ONE"
 
 VERSIONS = ("Protocol-SSLv2", "Protocol-SSLv3", "Protocol-TLSv1", "Protocol-TLSv1.1", "Protocol-TLSv1.2")  # fmt: skip
@@ -59,8 +60,8 @@ class AttributeType:
         """Why it cannot have this value, "" when it can."""
         if self.kind == "Boolean" and value.lower() not in ("true", "false"):
             return f"The value of attribute {self.name} must be true or false"
-        if self.kind == "Long" and not (value.isascii() and value.isdecimal()):
-            return f"The value of attribute {self.name} must be a number"
+        if self.kind == "Long" and not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS_MAX):  # fmt: skip
+            return f"The value of attribute {self.name} must be a number of at most {_DIGITS_MAX} digits"
         return ""
 
 
