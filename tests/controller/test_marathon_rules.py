@@ -17,7 +17,7 @@ from portway.core.app import (
 )
 from portway.core.backoff import delay_of
 from portway.core.marathon.labels import Origin, labels_of
-from portway.core.marathon.names import task_name
+from portway.core.marathon.names import run_of, task_name
 from tests.controller.inprocess import Portway, running_portway
 
 VIRTUAL_TIME = True
@@ -45,7 +45,7 @@ async def test_a_containers_own_port_is_told_served_and_on_the_map(portway: Port
     assert not record.identity.leases
     told = portway.engine.world.instances[record.id].request.environment
     home_id = portway.controller.world.home_id
-    assert told["MESOS_TASK_ID"] == task_name("/shop/web", record.id, home_id=home_id)
+    assert told["MESOS_TASK_ID"] == task_name("/shop/web", run_of(record.identity), home_id=home_id)
     (route,) = await portway.operations.map("shop")
     (endpoint,) = route.endpoints
     assert str(endpoint.target_port) == str(endpoint.container_port) == told["PORT0"]
