@@ -226,9 +226,8 @@ def _say_begun(promotion: PromotionView, answer: Any, as_json: bool) -> None:
         session.say_json(answer)
         return
     session.say(_remarks(promotion))
-    session.say(
-        f"{promotion.stack} is changing to release {promotion.release}; not waiting for it."
-    )
+    release = f" to release {promotion.release}" if promotion.release else ""
+    session.say(f"{promotion.stack} is changing{release}; not waiting for it.")
 
 
 def _remarks(promotion: PromotionView) -> list[str]:
