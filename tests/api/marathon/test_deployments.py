@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from portway.core.errors import StoreError
 from portway.engines.memory import Fault
 from tests.api.marathon.client import Client
 from tests.api.marathon.conftest import marathon, serving
@@ -185,3 +186,22 @@ async def test_what_the_engine_cannot_do_yet_is_tried_again(ask: Client) -> None
     ask.portway.engine.inject(Fault(operation="start", times=3))
     await ask.deploy("POST", "/v2/apps", APP)
     assert (await ask.get("/v2/apps/a"))["app"]["tasksRunning"] == 1
+
+
+async def test_a_store_that_fails_for_a_while_stops_nothing(ask: Client) -> None:
+    await ask("POST", "/v2/apps", APP)
+    documents, put = ask.marathon.documents, ask.marathon.documents.put_deployment
+    failing = [StoreError("the disk is full")] * 2
+
+    async def sometimes(deployment: Any) -> None:
+        if failing:
+            raise failing.pop()
+        await put(deployment)
+
+    documents.put_deployment = sometimes
+    await ask.rested()
+    assert failing == []
+    failing.append(StoreError("the disk is full"))
+    status, told = await ask.refusal("PUT", "/v2/apps/a", {"instances": 2})
+    assert (status, told) == (503, {"message": "the disk is full."})
+    assert (await ask.get("/v2/apps/a"))["app"]["instances"] == 1

@@ -64,3 +64,22 @@ async def test_an_app_of_marathon_is_an_app_of_portway(ask: Client) -> None:
     [app] = stack.apps
     assert (app.name, app.count, app.healthy) == ("a", 2, 2)
     assert [route.service_port for route in await ask.portway.operations.map("shop")] == [10000]
+
+
+async def test_who_scales_an_app_by_other_means_changes_its_definition(ask: Client) -> None:
+    await ask.deploy("POST", "/v2/apps", {"id": "/shop/a", "cmd": "sleep 1"})
+    before = (await ask.get("/v2/apps/shop/a"))["app"]["version"]
+    await ask.portway.operations.scale("shop", {"a": 3})
+    await ask.portway.settled("shop")
+    await ask.rested()
+    app = (await ask.get("/v2/apps/shop/a"))["app"]
+    assert (app["instances"], app["tasksRunning"]) == (3, 3)
+    assert app["version"] > before
+    assert len(ask.portway.live("shop/a")) == 3
+
+
+async def test_a_stack_goes_with_the_last_app_of_it(ask: Client) -> None:
+    await ask.deploy("POST", "/v2/apps", {"id": "/shop/a", "cmd": "sleep 1"})
+    await ask.deploy("DELETE", "/v2/apps/shop/a")
+    assert await ask.portway.operations.stacks() == ()
+    assert (await ask.get("/v2/groups/shop"))["apps"] == []

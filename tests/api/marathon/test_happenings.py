@@ -111,8 +111,6 @@ async def test_health_checks_are_told_as_they_come_and_go(ask: Client) -> None:
     assert of(heard, "remove_health_check_event") == [{"appId": "/web"}]
 
 
-
-
 async def test_a_server_that_begins_tells_nothing_old(ask: Client) -> None:
     await ask.deploy("POST", "/v2/apps", WEB)
     await ask.marathon.abdicate()

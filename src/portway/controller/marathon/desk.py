@@ -10,7 +10,14 @@ from typing import Protocol
 import structlog
 
 from portway.controller.clock import Clock
-from portway.controller.marathon.catalogue import Catalogue, Deployment, Entry, EntryChange, Status
+from portway.controller.marathon.catalogue import (
+    APP,
+    Catalogue,
+    Deployment,
+    Entry,
+    EntryChange,
+    Status,
+)
 from portway.controller.marathon.documents import MarathonDocuments
 from portway.controller.marathon.foreign import ForeignApps
 from portway.controller.marathon.happenings import Happenings
@@ -20,7 +27,13 @@ from portway.controller.marathon.runner import AppOperations, Runner
 from portway.controller.marathon.settings import MarathonSettings
 from portway.controller.marathon.shown import shown_plan
 from portway.controller.marathon.sight import Sight
-from portway.controller.marathon.updates import Surroundings, Wanted, make_deployment, reverted
+from portway.controller.marathon.updates import (
+    Surroundings,
+    Wanted,
+    make_deployment,
+    reverted,
+    with_count,
+)
 from portway.controller.marathon.watching import Watcher
 from portway.controller.saving import to_the_end
 from portway.controller.world import World
@@ -142,6 +155,17 @@ class Marathon:
         self._tell(deployment)
         self.runner.wake()
         return deployment
+
+    async def adopt_count(self, entry: Entry, count: int) -> None:
+        """Have the definition say how many there are to be, after somebody scaled the App by other means."""
+
+        def change(catalogue: Catalogue) -> Wanted:
+            if catalogue.entries.get(entry.path) is not entry:
+                return Wanted()
+            said = with_count(entry, count)
+            return Wanted(apps=said) if entry.kind == APP else Wanted(pods=said)
+
+        await self.update(change)
 
     def plan(self, change: Callable[[Catalogue], Wanted]) -> Deployment:
         """The deployment that an update would be."""

@@ -24,9 +24,9 @@ from portway.controller.marathon.catalogue import (
 from portway.controller.marathon.documents import ENDED_KEPT, MarathonDocuments
 from portway.controller.marathon.happenings import Happenings
 from portway.controller.marathon.shown import shown_plan
-from portway.controller.marathon.sight import VERSION_LABEL
+from portway.controller.marathon.sight import version_put
 from portway.controller.present import is_healthy
-from portway.controller.views import PromotionView
+from portway.controller.views import PromotionView, ReleaseView
 from portway.controller.world import RUN_SLOT, World
 from portway.core.app import App
 from portway.core.errors import PortwayError, UserError
@@ -36,6 +36,7 @@ log = structlog.get_logger()
 
 LOOK_S = 1.0  # while anything runs: what nobody told us of is seen then
 PAUSE_MAX_S = 0.5
+DESCRIBED = "Marathon version"  # how the description of our releases begins
 AGAIN_S = 1.0
 AGAIN_MAX_S = 30.0
 
@@ -56,6 +57,8 @@ class AppOperations(Protocol):
     ) -> PromotionView: ...
     async def remove_app(self, stack: str, app: str) -> PromotionView: ...
     async def stop_instance(self, stack: str, instance: str, *, reason: str = "") -> object: ...
+    async def releases(self, stack: str, *, limit: int = 20) -> tuple[ReleaseView, ...]: ...
+    async def delete_stack(self, name: str) -> PromotionView: ...
 
 
 class StepFailed(Exception):
@@ -115,17 +118,24 @@ class Runner:
             if self._is_resting(deployment):
                 continue
             try:
-                await self._advance(deployment)
-            except StepFailed as error:
-                await self.end(deployment, Status.FAILED, str(error))
+                await self._advance_or_end(deployment)
             except PortwayError as error:
                 self._rest(deployment, error)
+            except Exception as error:  # ours to mend; the other deployments go on
+                log.exception("marathon_runner_broke", deployment=deployment.id)
+                self._rest(deployment, error)
+
+    async def _advance_or_end(self, deployment: Deployment) -> None:
+        try:
+            await self._advance(deployment)
+        except StepFailed as error:
+            await self.end(deployment, Status.FAILED, str(error))
 
     def _is_resting(self, deployment: Deployment) -> bool:
         at_s, _ = self._retries.get(deployment.id, (0.0, 0.0))
         return asyncio.get_running_loop().time() < at_s
 
-    def _rest(self, deployment: Deployment, error: PortwayError) -> None:
+    def _rest(self, deployment: Deployment, error: Exception) -> None:
         """The world failed us: again later, and ever later."""
         _, wait_s = self._retries.get(deployment.id, (0.0, AGAIN_S))
         at_s = asyncio.get_running_loop().time() + wait_s
@@ -200,12 +210,22 @@ class Runner:
             raise StepFailed(why)
 
     async def _remove(self, entry: Entry, state: AppState | None) -> bool:
+        stack, _, name = entry.app_id.partition("/")
         if state is None:
+            await self._clear(stack)
             return True
         if state.target is not None:
-            stack, _, name = entry.app_id.partition("/")
             await self._operations.remove_app(stack, name)
         return False
+
+    async def _clear(self, stack: str) -> None:
+        """A Stack that nothing is left in goes, unless somebody else made it."""
+        known = self._world.stacks.get(stack)
+        if known is None or not known.loose or known.deleting or self._world.names.get(stack):
+            return
+        newest = await self._operations.releases(stack, limit=1)
+        if all(release.description.startswith(DESCRIBED) for release in newest):
+            await self._operations.delete_stack(stack)
 
     async def _put(self, deployment: Deployment, change: EntryChange, entry: Entry) -> None:
         stack, _, name = entry.app_id.partition("/")
@@ -219,7 +239,7 @@ class Runner:
                 stack,
                 self._app_of(entry),
                 count=entry.count,
-                description=f"Marathon version {entry.version} of {entry.path}",
+                description=f"{DESCRIBED} {entry.version} of {entry.path}",
                 note=f"{entry.path} is deployed in its version {entry.version}",
                 force=state is not None and version_put(state) != entry.config_version,
                 within_policy=entry.within_policy,
@@ -267,11 +287,6 @@ class Runner:
         if ended.step < len(ended.steps):
             publish("deployment_step_failure", **_step_fields(ended))
         publish("deployment_failed", id=ended.id, plan=plan, reason=ended.reason)
-
-
-def version_put(state: AppState) -> str:
-    """The version of the definition that the App was last put in; "" where it is none of ours."""
-    return state.target.app.labels.get(VERSION_LABEL, "") if state.target is not None else ""
 
 
 def is_put(state: AppState, entry: Entry) -> bool:

@@ -241,6 +241,11 @@ def version_of(one: Seen, entry: Entry) -> str:
     return told or entry.config_version
 
 
+def version_put(state: AppState) -> str:
+    """The version of the definition that the App was last put in; "" where it is none of ours."""
+    return state.target.app.labels.get(VERSION_LABEL, "") if state.target is not None else ""
+
+
 def containers_of(entry: Entry) -> tuple[str, ...]:
     """What its task ids end with."""
     names = tuple(str(c["name"]) for c in entry.definition.get("containers", ()))

@@ -254,6 +254,14 @@ def _steps(
     )
 
 
+def with_count(entry: Entry, count: int) -> dict[str, Mapping[str, Any] | None]:
+    """Its definition with another number of instances, by its path."""
+    if entry.kind == APP:
+        return {entry.path: {**entry.definition, "instances": count}}
+    scaling = {**(entry.definition.get("scaling") or {}), "instances": count}
+    return {entry.path: {**entry.definition, "scaling": scaling}}
+
+
 def reverted(catalogue: Catalogue, deployment: Deployment) -> Wanted:
     """What puts back what a deployment changed: old definitions, nothing that it added; later changes are kept."""
     back: dict[str, dict[str, Mapping[str, Any] | None]] = {APP: {}, POD: {}}
