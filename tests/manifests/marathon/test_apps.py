@@ -208,3 +208,13 @@ def test_parameters_of_docker_set_what_no_field_says() -> None:
         (VolumeKind.BIND, "/h", "/c", False),
         (VolumeKind.NAMED, "data", "/data", True),
     ]
+
+
+def test_a_long_name_of_a_port_is_shortened_and_kept_aside() -> None:
+    app = made(portDefinitions=[{"port": 0, "name": "a" * 300}], healthChecks=[{"protocol": "TCP"}])
+    (spec,) = app.ports
+    origin = origin_of(app)
+    assert origin is not None
+    assert len(spec.name) <= 63
+    assert origin.names == {spec.name: "a" * 300}
+    assert app.health.port_name == spec.name

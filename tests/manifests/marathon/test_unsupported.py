@@ -26,6 +26,8 @@ def parameter(key: str, value: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fields", "path", "told"),
     [
+        ({"instances": 10001}, "/instances", "more than 10000 instances"),
+        ({"portDefinitions": [{"port": 0}] * 1001}, "/", "more than 1000 ports"),
         ({"gpus": 1}, "/gpus", "no GPUs are given out"),
         ({"fetch": [{"uri": "http://e.example/a"}]}, "/fetch", "nothing is fetched before a start"),
         ({"secrets": {"s": {"source": "x"}}, "env": {"A": {"secret": "s"}}}, "/secrets", "use env"),
@@ -75,6 +77,8 @@ RUN = {"exec": {"command": {"shell": "x"}}}
 @pytest.mark.parametrize(
     ("raw", "path", "told"),
     [
+        (pod(*[DOCKER] * 101), "/containers", "more than 100 containers"),
+        (pod(DOCKER, scaling={"kind": "fixed", "instances": 10001}), "/scaling/instances", "10000 instances"),
         (pod(DOCKER, RUN), "/containers(1)/image", "needs an image here"),
         (pod({}), "/containers(0)/exec", "needs a command"),
         (pod(RUN, networks=[{"mode": "container/bridge"}]), "/networks", "on the node's own network"),

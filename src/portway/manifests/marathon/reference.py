@@ -47,6 +47,7 @@ is read back and compared, and what it cannot say is told field by field (`--str
 - Volumes of the node need a `hostPath` that begins with `/`: there is no sandbox it could be relative to.
 - A check's `port` must be one of the app's own.
 - Fields that would mislead if they had no effect are refused: 422, `Object is not valid`, with the sentence of the tables below.
+- So are more than 10,000 instances or 1000 ports of an app, and more than 100 containers of a pod.
 - So are apps that want a network of their own, or volumes, without an image: a process has the node's.
 
 *Honoured* fields have their effect. *Ignored* ones are kept, given back, and have none. *Refused* ones are an error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,8 @@ from portway.core.app import Exposure, PortSpec, Protocol
 from portway.manifests.marathon.networks import is_host
 
 Body = Mapping[str, Any]
+
+_NAME_MAX = 50  # the second of two protocols is called a little longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +48,21 @@ def app_ports(app: Body) -> Ports:
     given: dict[str, str] = {}
     asked: list[str] = []
     for nth, each in enumerate(written or ()):
-        name = each.get("name") or names.new(f"port{nth}")
-        if not each.get("name"):
-            given[name] = ""
+        name = _short(each.get("name", "")) or names.new(f"port{nth}")
+        if name != each.get("name"):
+            given[name] = each.get("name", "")
         made = _on_host(name, each, app) if on_host else _mapped(name, each)
         both = _for_protocols(made, each["protocol"].split(","), names)
         specs.extend(both)
         asked.append(both[-1].name)
     return Ports(specs=tuple(specs), given=given, asked=tuple(asked))
+
+
+def _short(name: str) -> str:
+    """The name, or as much of it as names of ports may be long, with a few digits of its hash."""
+    if len(name) <= _NAME_MAX:
+        return name
+    return f"{name[: _NAME_MAX - 11]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 def _on_host(name: str, definition: Body, app: Body) -> PortSpec:

@@ -16,12 +16,17 @@ from portway.manifests.marathon.refusal import Violation, Where
 Body = Mapping[str, Any]
 
 _RELATIVE = "must begin with /: there is no sandbox it could be relative to"
+INSTANCES_MAX = 10_000  # of one app; each is a record of its own here, and so is each port
+PORTS_MAX = 1000
+CONTAINERS_MAX = 100
 _HARMLESS = (None, False, 0, "", "//cmd", "IPv4")  # what refused fields may say
 
 
 def unsupported_app(app: Body) -> Iterator[Violation]:
     """Of an app in canonical form."""
     yield from _refused(app, app_fields())
+    yield from _many(("instances",), app["instances"], INSTANCES_MAX, "instances")
+    yield from _many((), len(ports_said(app)), PORTS_MAX, "ports")
     container = app.get("container") or {}
     docker = container.get("docker")
     for nth, parameter in enumerate((docker or {}).get("parameters") or ()):
@@ -36,6 +41,13 @@ def unsupported_app(app: Body) -> Iterator[Violation]:
         if "hostPath" in volume and not volume["containerPath"].startswith("/"):
             yield Violation(where=("container", "volumes", nth, "containerPath"), error=_RELATIVE)
     yield from _asked_port_faults(app)
+
+
+def _many(where: Where, count: int, most: int, what: str) -> Iterator[Violation]:
+    if count > most:
+        yield Violation(
+            where=where, error=f"more than {most} {what} are not supported here: {count}"
+        )
 
 
 def _parameter_error(parameter: Body) -> str:
@@ -83,6 +95,12 @@ def _asked_port_faults(app: Body) -> Iterator[Violation]:
 def unsupported_pod(pod: Body) -> Iterator[Violation]:
     """Of a pod in canonical form."""
     yield from _refused(pod, pod_fields())
+    ports = [e for c in pod["containers"] for e in c.get("endpoints") or ()]
+    yield from _many(
+        ("scaling", "instances"), pod["scaling"]["instances"], INSTANCES_MAX, "instances"
+    )
+    yield from _many(("containers",), len(ports), PORTS_MAX, "endpoints")
+    yield from _many(("containers",), len(pod["containers"]), CONTAINERS_MAX, "containers")
     for nth, volume in enumerate(pod["volumes"]):
         if not volume.get("host", "/").startswith("/"):
             yield Violation(where=("volumes", nth, "host"), error=_RELATIVE)
