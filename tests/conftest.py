@@ -14,7 +14,9 @@ from hypothesis import settings
 from tests import turns
 from tests.e2e import forker
 from tests.leftovers import TestRun, docker_answers
-from tests.store.postgres_server import find_programs
+from tests.store.postgres_server import find_programs, postgres_server
+
+__all__ = ["postgres_server"]  # one for all files: each that imported it would have its own
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -21,9 +21,6 @@ from tests.contract.stores import (
     sqlite_maker,
 )
 from tests.store import samples
-from tests.store.postgres_server import postgres_server
-
-__all__ = ["postgres_server"]
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

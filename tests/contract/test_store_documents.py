@@ -9,9 +9,9 @@ import pytest
 from portway.core.errors import StoreError
 from portway.store.base import DocumentChangedError, Store
 from tests.contract.stores import StoreMaker
-from tests.contract.test_store import make_store, postgres_server, store
+from tests.contract.test_store import make_store, store
 
-__all__ = ["make_store", "postgres_server", "store"]
+__all__ = ["make_store", "store"]
 
 ROLE = {"Arn": "arn:aws:iam::0:role/é\0", "Tags": [{"Key": "a", "Value": None}], "Big": 2**53}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from portway.core.ownership import ALWAYS, Change, Holding, HoldingKind, Mark, held
 from portway.store.base import Batch, Store
 from tests.contract.stores import EVENTS_KEPT, StoreMaker
-from tests.contract.test_store import make_store, postgres_server, store
+from tests.contract.test_store import make_store, store
 from tests.store import samples
 
-__all__ = ["make_store", "postgres_server", "store"]
+__all__ = ["make_store", "store"]
 
 DAY_MS = 24 * 3600 * 1000
 

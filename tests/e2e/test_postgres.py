@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.machine import Machine, free_port, get, until
-from tests.store.postgres_server import PASSWORD, PostgresServer, postgres_server
-
-__all__ = ["postgres_server"]  # a fixture
+from tests.store.postgres_server import PASSWORD, PostgresServer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.haproxy, pytest.mark.timeout(120)]
 
