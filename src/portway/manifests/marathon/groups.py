@@ -167,9 +167,8 @@ class Everything:
 def root_faults(everything: Everything) -> Iterator[Violation]:
     """What everything together breaks: one path for two things, or a circle of dependencies."""
     apps, pods = everything.apps, everything.pods
-    groups = set(everything.groups)
-    for path in (*apps, *pods):
-        groups.update(ancestors_of(path))
+    parents = {path.rpartition("/")[0] or "/" for path in (*apps, *pods)}
+    groups = {*everything.groups, *parents, *(g for path in parents for g in ancestors_of(path))}
     errors: list[str] = []
     if groups & set(apps):
         errors.append("Groups and Applications may not have the same identifier.")
@@ -184,23 +183,25 @@ def root_faults(everything: Everything) -> Iterator[Violation]:
 
 def _has_circle(everything: Everything) -> bool:
     """Whether anything waits for itself. A group that waits is all of its members; one waited for likewise."""
-    waits: dict[str, list[str]] = {}
-    wanted = [*everything.apps.items(), *everything.groups.items()]
     dependent = {path for path, found in everything.groups.items() if found}
-    for path, dependencies in wanted:
-        source = f"out {path}" if path in everything.groups else path
-        waits.setdefault(source, []).extend(f"in {each}" for each in dependencies)
-    for path in everything.apps:
-        waits.setdefault(path, []).extend(f"out {each}" for each in ancestors_of(path) if each in dependent)  # fmt: skip
-        waits.setdefault(f"in {path}", []).append(path)
+    apps = {path: found for path, found in everything.apps.items() if found}
+    if dependent:  # whoever is in one waits too
+        apps = {path: found for path, found in everything.apps.items() if found or dependent.intersection(ancestors_of(path))}  # fmt: skip
+    waits: dict[str, list[str]] = {path: [f"in {each}" for each in apps[path]] for path in apps}
+    for path in dependent:
+        waits[f"out {path}"] = [f"in {each}" for each in everything.groups[path]]
+    for path in apps:  # those that wait for nothing close no circle
         for group in ancestors_of(path):
             waits.setdefault(f"in {group}", []).append(path)
+            if group in dependent:
+                waits[path].append(f"out {group}")
+        waits.setdefault(f"in {path}", []).append(path)
     return _circles(waits)
 
 
 def _circles(waits: Mapping[str, Sequence[str]]) -> bool:
     done: set[str] = set()
-    for start in waits:
+    for start in tuple(waits):
         if start in done:
             continue
         open_now = {start}
