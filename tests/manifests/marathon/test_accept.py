@@ -27,11 +27,12 @@ from portway.manifests.marathon.normalise import completed, without_deprecated
 from portway.manifests.marathon.pods import to_pod_app
 from portway.manifests.marathon.refusal import MarathonRefusal
 from portway.manifests.marathon.settings import Settings
+from tests.features import examples
 from tests.manifests.marathon.samples import APPS, JSON, PODS, broken
 
 NAMED = Settings(default_network_name="net")
 ANY = st.sampled_from([Settings(), NAMED])
-MINE = settings(max_examples=40, deadline=None, derandomize=True)
+MINE = settings(max_examples=examples(40), deadline=None, derandomize=True)
 APP_A = {"id": "/a", "cmd": "sleep 1"}
 
 

@@ -15,6 +15,7 @@ from portway.manifests.base import Manifest
 from portway.manifests.language import Source, language_of, parse_manifest
 from portway.manifests.marathon.files import parse_value
 from portway.manifests.marathon.write import write_marathon
+from tests.features import examples
 from tests.manifests.marathon.samples import APPS, JSON, PODS
 
 WEB = {"id": "/web", "cmd": "sleep 1000"}
@@ -141,7 +142,7 @@ def test_an_unnamed_container_network_is_that_of_the_stack() -> None:
 PARTS = APPS | PODS | st.dictionaries(st.sampled_from(["id", "apps", "groups", "pods", "cmd", "containers", "dependencies"]), JSON, max_size=3)  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=examples(30), deadline=None, derandomize=True)
 @given(PARTS | st.lists(PARTS, max_size=3) | st.fixed_dictionaries({"id": st.just("/g"), "apps": st.lists(APPS, max_size=2), "groups": st.lists(PARTS, max_size=1)}) | JSON)  # fmt: skip
 def test_a_file_is_apps_or_problems_and_what_is_written_of_the_apps_is_read_again(
     value: Any,

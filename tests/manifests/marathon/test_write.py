@@ -37,6 +37,7 @@ from portway.manifests.marathon.refusal import MarathonRefusal
 from portway.manifests.marathon.scheduling import Making
 from portway.manifests.marathon.settings import Settings
 from portway.manifests.marathon.write import from_app, write_marathon
+from tests.features import examples
 from tests.manifests.marathon.samples import APPS, PODS
 
 MIB = 1 << 20
@@ -216,7 +217,7 @@ def test_apps_and_pods_are_written_into_one_group() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(APPS | PODS)
 def test_nothing_is_lost_of_what_marathon_said(raw: dict[str, Any]) -> None:
     accept, make = (accept_pod, to_pod_app) if "containers" in raw else (accept_app, to_app)
