@@ -8,8 +8,8 @@ from portway.controller.balancing.shown import balanced_urls
 from portway.core.balancing.classic import ClassicBalancer, ClassicListener
 from portway.core.balancing.model import ListenerRule, Target
 from portway.core.rules import Condition, Forward, Part, Respond
+from tests.controller.balancing import test_balancing
 from tests.controller.balancing.test_balancing import (
-    portway,  # noqa: F401  (a fixture)
     registered,
     running,
 )
@@ -17,6 +17,7 @@ from tests.controller.inprocess import Portway
 from tests.core.balancing.values import BALANCER, GROUP, LISTENER
 
 VIRTUAL_TIME = True
+portway = test_balancing.portway  # a fixture
 
 OTHER = replace(
     GROUP, arn="arn:other", name="other", target_type="ip", targets=(Target(id="127.0.0.9", number=81),)
@@ -30,7 +31,7 @@ RULE = ListenerRule(
 )
 
 
-async def test_each_rule_leads_to_its_groups_and_these_to_targets(portway: Portway) -> None:  # noqa: F811
+async def test_each_rule_leads_to_its_groups_and_these_to_targets(portway: Portway) -> None:
     named = replace(BALANCER, dns_name="web.elb.test")
     await registered(portway, named, OTHER, RULE)
     await running(portway)
@@ -52,7 +53,7 @@ async def test_each_rule_leads_to_its_groups_and_these_to_targets(portway: Portw
     assert (by_hand.target_address, by_hand.target_port, by_hand.instance) == ("127.0.0.9", 81, "")
 
 
-async def test_only_load_balancers_that_lead_to_a_stack_are_on_its_map(portway: Portway) -> None:  # noqa: F811
+async def test_only_load_balancers_that_lead_to_a_stack_are_on_its_map(portway: Portway) -> None:
     await running(portway)
     await registered(portway, replace(LISTENER, action=Respond(status=404)))
     assert [r.load_balancer for r in await portway.operations.map("c")] == [""]
@@ -60,7 +61,7 @@ async def test_only_load_balancers_that_lead_to_a_stack_are_on_its_map(portway: 
     assert (answers.note, answers.target_group, answers.endpoints) == ("answers 404 itself", "", ())
 
 
-async def test_a_stack_is_reached_at_its_public_load_balancers(portway: Portway) -> None:  # noqa: F811
+async def test_a_stack_is_reached_at_its_public_load_balancers(portway: Portway) -> None:
     await running(portway)
     assert (await portway.operations.stack("c")).urls == ("http://127.64.0.1/",)
     assert (await portway.operations.stacks())[0].urls == ("http://127.64.0.1/",)
@@ -68,7 +69,7 @@ async def test_a_stack_is_reached_at_its_public_load_balancers(portway: Portway)
     assert balanced_urls(portway.world, portway.controller.balancing) == {}
 
 
-async def test_a_classic_one_leads_to_the_ports_of_its_instances(portway: Portway) -> None:  # noqa: F811
+async def test_a_classic_one_leads_to_the_ports_of_its_instances(portway: Portway) -> None:
     listener = ClassicListener(protocol="TCP", number=99, instance_protocol="TCP", instance_port=88)
     classic = ClassicBalancer(
         arn="arn:classic",
