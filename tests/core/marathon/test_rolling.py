@@ -109,3 +109,18 @@ def test_in_the_end_only_the_new_ones_run(row: Row) -> None:
     ready = [r for r in world.state.live if r.phase is Phase.READY]
     assert [r.identity.revision for r in ready] == ["R2"] * row.count
     assert len(world.state.live) == row.count
+
+
+def test_of_a_single_instance_app_there_are_never_two() -> None:
+    """`MARATHON_SINGLE_INSTANCE_APP`: both bounds of its upgrade strategy are 0."""
+    single = Rollout(minimum_percent=0, maximum_percent=100)
+    world = World(disturbed=True)
+    world.deploy(revision("R1", rollout=single), count=1)
+    world.run()
+    world.deploy(revision("R2", rollout=single), count=1)
+    for _ in range(30):
+        world.step()
+        world.check_health()
+        assert len(world.state.live) <= 1
+        world.now_ms += 1000
+    assert [r.identity.revision for r in world.state.live] == ["R2"]
