@@ -92,6 +92,7 @@ async def test_a_group_is_scaled_rounding_up(ask: Client) -> None:
     await ask.deploy("POST", "/v2/groups", SHOP)
     await ask.deploy("PUT", "/v2/groups/shop", {"scaleBy": 1.5})
     assert await apps(ask) == {"/shop/db/main": 3, "/shop/web": 2}
+    assert (await ask.refusal("PUT", "/v2/groups/shop", {"scaleBy": 1e9}))[0] == 422
     status, told = await ask.refusal("PUT", "/v2/groups/shop", {"scaleBy": 2, "apps": []})
     assert status == 422
     assert told["details"][0]["errors"] == ["not allowed in conjunction with other properties."]

@@ -18,6 +18,7 @@ FAILURE, READINESS, STATS = "lastTaskFailure", "readiness", "taskStats"
 EMBEDS = (COUNTS, DEPLOYMENTS, TASKS, FAILURE, READINESS, STATS)
 ALWAYS = frozenset((COUNTS, DEPLOYMENTS))
 _PREFIXES = ("group.apps.", "apps.", "app.")
+_WAYS_KEPT = 4
 _PART = 256  # apps in one piece of a long answer
 
 Embeds = frozenset[str]
@@ -43,17 +44,25 @@ class Infos:
     def __init__(self, marathon: Marathon) -> None:
         self._marathon = marathon
         self._definitions: dict[str, tuple[Entry, bytes]] = {}
-        self._infos: dict[tuple[str, Embeds], tuple[Any, bytes]] = {}
+        self._infos: dict[Embeds, dict[str, tuple[Any, bytes]]] = {}
 
     def raw(self, entry: Entry, embeds: Embeds) -> bytes:
         """The JSON of one app."""
-        key = self._key(entry, embeds)
-        known = self._infos.get((entry.path, embeds))
+        key, kept = self._key(entry, embeds), self._kept(embeds)
+        known = kept.get(entry.path)
         if known is not None and known[0] == key:
             return known[1]
         written = self._written(entry, embeds)
-        self._infos[entry.path, embeds] = (key, written)
+        kept[entry.path] = (key, written)
         return written
+
+    def _kept(self, embeds: Embeds) -> dict[str, tuple[Any, bytes]]:
+        """What is kept of one way of embedding; of many ways only the newest few, for each costs as much as all apps."""
+        if embeds not in self._infos:
+            for oldest in [*self._infos][: -(_WAYS_KEPT - 1)]:
+                del self._infos[oldest]
+            self._infos[embeds] = {}
+        return self._infos[embeds]
 
     def part(self, entry: Entry, embeds: Embeds) -> msgspec.Raw:
         """The same, to go into a larger answer."""
@@ -101,7 +110,8 @@ class Infos:
         if len(self._definitions) <= 2 * len(known) + 1000:
             return
         self._definitions = {p: one for p, one in self._definitions.items() if p in known}
-        self._infos = {key: one for key, one in self._infos.items() if key[0] in known}
+        for embeds, kept in self._infos.items():
+            self._infos[embeds] = {path: one for path, one in kept.items() if path in known}
 
     async def listed(
         self, entries: Sequence[Entry], embeds: Embeds, *, name: str

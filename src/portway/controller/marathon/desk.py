@@ -39,10 +39,12 @@ from portway.controller.saving import to_the_end
 from portway.controller.world import World
 from portway.core.app import App
 from portway.core.marathon.names import parse_time, segments_of, time_text
+from portway.manifests.marathon.refusal import Violation, invalid
 from portway.store.base import Store
 
 log = structlog.get_logger()
 
+INSTANCES_MAX = 10_000  # of one App
 CANCELLED = "The upgrade has been cancelled"
 
 
@@ -201,6 +203,9 @@ class Marathon:
     async def _check(self, changes: tuple[EntryChange, ...]) -> None:
         """Refuse what could not run: what the engine, the policy or another stack's listeners do not allow."""
         for change in changes:
+            if change.after is not None and change.after.count > INSTANCES_MAX:
+                told = f"must not be more than {INSTANCES_MAX}"
+                raise invalid([Violation(where=("instances",), error=told)])
             if change.after is not None and change.after != change.before:
                 stack = change.after.app_id.partition("/")[0]
                 app = self.app_of(change.after)
