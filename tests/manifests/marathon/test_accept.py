@@ -220,3 +220,21 @@ def test_persistent_volumes_mean_residency_and_careful_upgrades_to_marathon() ->
     assert found["unreachableStrategy"] == "disabled"
     with pytest.raises(MarathonRefusal, match="there are no persistent volumes"):
         accept_app(raw, Settings())
+
+
+def test_a_network_in_capitals_comes_by_ip_address_and_then_stays() -> None:
+    docker = {"image": "my-image:1.0", "network": "USER"}
+    raw = {
+        "id": "/a",
+        "container": {"type": "DOCKER", "docker": docker},
+        "ipAddress": {"networkName": "someUserNetwork"},
+    }
+    stored = accept_app(raw, Settings())
+    assert stored["networks"] == [{"mode": "container", "name": "someUserNetwork"}]
+    assert accept_update({"instances": 2}, stored, Settings())["networks"] == stored["networks"]
+    assert accept_app(stored, Settings(), existing=stored) == stored
+    with pytest.raises(MarathonRefusal) as caught:
+        accept_app(stored, Settings())
+    assert caught.value.body["details"] == [
+        {"path": "/networks(0)/name", "errors": ["error.pattern"]}
+    ]

@@ -19,7 +19,7 @@ from portway.manifests.marathon.normalise import (
 from portway.manifests.marathon.paths import canonical
 from portway.manifests.marathon.pod_rules import normal_pod, pod_faults
 from portway.manifests.marathon.pod_shape import POD
-from portway.manifests.marathon.refusal import Violation, refuse_if, unreadable
+from portway.manifests.marathon.refusal import Violation, Where, refuse_if, unreadable
 from portway.manifests.marathon.settings import Settings, roles_of
 from portway.manifests.marathon.shape import Findings, Record
 from portway.manifests.marathon.unsupported import unsupported_app, unsupported_pod
@@ -61,7 +61,7 @@ def as_marathon(
     enforces_role: bool = False,
 ) -> Definition:
     """The same, whether or not all of it means something here."""
-    app = read(APP, with_id(raw, path))
+    app = _read_app(with_id(raw, path), existing or {})
     refuse_if(deprecated_faults(app))
     app = without_deprecated(app, settings)
     app["id"] = canonical(app["id"], base)
@@ -133,6 +133,27 @@ def read(kind: Record, raw: Any) -> Definition:
     if found.violations:
         raise unreadable(found.violations)
     return value
+
+
+def _read_app(raw: Any, existing: Body) -> Definition:
+    """An app; a network it is in already keeps its name, which `ipAddress` takes in capitals too."""
+    found = Findings()
+    app = APP.read(raw, (), found)
+    known = {network.get("name") for network in existing.get("networks") or ()}
+    told = [each for each in found.violations if _value_at(raw, each.where) not in known]
+    if told:
+        raise unreadable(told)
+    return app
+
+
+def _value_at(raw: Any, where: Where) -> str:
+    """The name of a network that is at a place; "" where something else is."""
+    if where[:1] != ("networks",) and "networkNames" not in where:
+        return ""
+    inner: Any = raw
+    for part in where:
+        inner = inner[part]
+    return inner if isinstance(inner, str) else ""
 
 
 def with_id(raw: Any, path: str | None) -> Any:

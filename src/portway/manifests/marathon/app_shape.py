@@ -187,7 +187,7 @@ _IP_ADDRESS = Record(
         "discovery": maybe(Record(members={"ports": by_default(ListOf(item=_DISCOVERED), [])})),
         "groups": by_default(ListOf(item=ANY_TEXT), []),
         "labels": by_default(LABELS, {}),
-        "networkName": maybe(NETWORK_NAME),
+        "networkName": maybe(TEXT),
     }
 )
 
