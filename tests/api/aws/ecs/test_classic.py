@@ -213,7 +213,11 @@ async def test_an_unhealthy_instance_is_told_and_its_task_replaced(convox: Convo
             await asyncio.sleep(0.02)
     messages = [event["message"] for event in (await convox.service())["events"]]
     assert any("replaced 1 tasks due to an unhealthy status." in message for message in messages)
-    stopped = (await convox.ecs("list_tasks", cluster="convox", desiredStatus="STOPPED"))["taskArns"]  # fmt: skip
+    stopped: list[str] = []
+    async with asyncio.timeout(30):
+        while not stopped:  # its successor is there before it goes
+            listed = await convox.ecs("list_tasks", cluster="convox", desiredStatus="STOPPED")
+            stopped = listed["taskArns"]
     [task] = (await convox.ecs("describe_tasks", cluster="convox", tasks=stopped))["tasks"]
     assert task["stoppedReason"] == "Task failed ELB health checks in (elb httpd)"
 
