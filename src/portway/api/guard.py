@@ -131,7 +131,12 @@ class Guard:
         """The role of the token that was sent, None without a right one. Two headers are none: which would count?"""
         given = headers.getlist("authorization")
         token = _bearer(given[0]) if len(given) == 1 else None
-        if token is None and len(given) == 1 and self._marathon and takes_marathon_credentials(path):
+        if (
+            token is None
+            and len(given) == 1
+            and self._marathon
+            and takes_marathon_credentials(path)
+        ):
             token = marathon_token(given[0])
         if token is None:
             return None
