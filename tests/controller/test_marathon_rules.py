@@ -83,6 +83,10 @@ async def test_several_checks_are_all_asked(portway: Portway) -> None:
     await portway.settled()
     assert len(portway.controller.observer.probe_targets("shop/web")) == 3
     (sick,) = portway.live("shop/web")
+    verdicts = portway.controller.world.checks[sick]
+    assert {nth: verdict.status.value for nth, verdict in verdicts.items()} == dict.fromkeys(
+        range(3), "passing"
+    )
     portway.engine.set_health(sick, passed=False, detail="HTTP 500")
     await portway.until(lambda: sick not in portway.live("shop/web"))
     state = portway.app("shop/web")

@@ -90,6 +90,7 @@ class Controller:
             self.world.health,
             self._health_changed,
             readiness=self.world.readiness,
+            parts=self.world.checks,
             metrics=self.metrics,
         )
         self.executor = self._make_executor()

@@ -39,10 +39,14 @@ class World:
     nodes: tuple[NodeView, ...] = ()
     instances: dict[str, dict[str, ObservedInstance]] | None = None  # by app id, then id
     doubted: dict[str, int] = field(default_factory=dict)  # unseen so far, since when, by app id
+    hidden: frozenset[str] = frozenset()  # Apps that run where nothing could be seen last
     served: dict[str, dict[RouteKey, ServedRoute]] | None = None  # by owner
     applied: dict[str, tuple[Route, ...]] = field(default_factory=dict)
     health: dict[str, Health] = field(default_factory=dict)
     readiness: dict[str, Health] = field(default_factory=dict)
+    checks: dict[str, dict[int, Health]] = field(
+        default_factory=dict
+    )  # of instances with several health checks, each one's verdict
     start_failures: dict[str, StartFailure] = field(default_factory=dict)
     last_words: dict[str, str] = field(default_factory=dict)
     explanations: dict[str, str] = field(default_factory=dict)  # why one is not healthy, by id
@@ -160,6 +164,7 @@ class World:
         about = (
             self.health,
             self.readiness,
+            self.checks,
             self.start_failures,
             self.last_words,
             self.explanations,
@@ -177,7 +182,7 @@ class World:
 
     def seen(self, app_id: str) -> Mapping[str, ObservedInstance] | None:
         """The App's instances as last listed; None while the engine cannot be listed or is not believed."""
-        if self.instances is None or app_id in self.doubted:
+        if self.instances is None or app_id in self.doubted or app_id in self.hidden:
             return None
         return self.instances.get(app_id, {})
 

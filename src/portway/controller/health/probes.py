@@ -158,6 +158,7 @@ class Prober:
         on_change: Callable[[str], None],
         *,
         readiness: dict[str, Health] | None = None,
+        parts: dict[str, dict[int, Health]] | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._checker = checker
@@ -170,7 +171,8 @@ class Prober:
         self._command_room = asyncio.Semaphore(COMMAND_CHECKS_MAX)
         self._targets: dict[str, ProbeTarget] = {}
         self._keys: dict[str, frozenset[str]] = {}  # by App
-        self._parts: dict[str, dict[int, Health]] = {}  # by instance, where it has several checks
+        # By instance, where it has several checks.
+        self._parts: dict[str, dict[int, Health]] = {} if parts is None else parts
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._due: dict[str, float] = {}  # by the loop's clock
         self._queue: list[tuple[float, str]] = []  # what is not as in `_due` no longer counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class Seen:
     app: App | None
     observed: ObservedInstance | None
     health: Health | None
+    checks: Mapping[int, Health]
     node: NodeView | None
     is_well: bool
 
@@ -102,6 +103,7 @@ class Sight:
             app=revision.app if revision is not None else None,
             observed=observed.get(record.id),
             health=self._world.health.get(record.id),
+            checks=self._world.checks.get(record.id, {}),
             node=next((n for n in self._world.nodes if n.name == record.identity.node), None),
             is_well=is_healthy(self._world, record),
         )
@@ -179,22 +181,12 @@ class Sight:
 
     def health_results(self, entry: Entry, one: Seen) -> list[dict[str, Any]]:
         """One result a health check, once there is one; the times are those at which the verdict last changed."""
-        checks = entry.definition.get("healthChecks") or ()
         if one.alive is None or one.health is None:
             return []
         name = instance_name(entry.path, run_of(one.record.identity), home_id=self._world.home_id)
-        first = one.record.ready_at_ms
-        result: dict[str, Any] = {
-            "alive": one.alive,
-            "consecutiveFailures": one.health.failures,
-            "firstSuccess": _time(first),
-            "lastSuccess": _time(max(first or 0, one.health.since_ms) if one.alive else first),
-            "lastFailure": None if one.alive else _time(one.health.since_ms),
-            "lastFailureCause": None if one.alive else one.health.detail,
-            "instanceId": name,
-        }
-        shown = {key: value for key, value in result.items() if value is not None}
-        return [shown for _ in checks]
+        count = len(entry.definition.get("healthChecks") or ())
+        verdicts = (one.checks.get(nth, one.health) for nth in range(count))
+        return [_result(one, verdict, name) for verdict in verdicts]
 
     def readiness(self, entry: Entry) -> list[dict[str, Any]]:
         """What the readiness checks of its instances said last, while they run."""
@@ -226,6 +218,21 @@ class Sight:
             "tasksHealthy": healthy,
             "tasksUnhealthy": unhealthy,
         }
+
+
+def _result(one: Seen, verdict: Health, name: str) -> dict[str, Any]:
+    is_alive = verdict.status is HealthStatus.PASSING
+    first = one.record.ready_at_ms
+    result: dict[str, Any] = {
+        "alive": is_alive,
+        "consecutiveFailures": verdict.failures,
+        "firstSuccess": _time(first),
+        "lastSuccess": _time(max(first or 0, verdict.since_ms) if is_alive else first),
+        "lastFailure": None if is_alive else _time(verdict.since_ms),
+        "lastFailureCause": None if is_alive else verdict.detail,
+        "instanceId": name,
+    }
+    return {key: value for key, value in result.items() if value is not None}
 
 
 def has_health_checks(entry: Entry) -> bool:
