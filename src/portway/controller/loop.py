@@ -71,8 +71,7 @@ class Controller:
         self.engine, self.balancer, self.store = engine, balancer, store
         self.leases, self.clock = leases, clock
         self.world = World()
-        self.journal, self.metrics = Journal(), Metrics()
-        self.ownership = Ownership()
+        self.journal, self.metrics, self.ownership = Journal(), Metrics(), Ownership()
         self.rest = Rest(self.world)
         self.access_log = access_log or AccessLog(None)
         self.policy = policy or PolicyFile(None)
