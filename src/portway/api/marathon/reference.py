@@ -36,8 +36,7 @@ An app of Marathon is an App of portway: `/web` is `marathon/web`, `/shop/web` i
   other means (`portway cancel`).
 - **Versions**: the newest 50 of an app or pod. Groups go back to the versions of the newest 50 deployments.
 - **Service ports** are served by portway's balancer, so two apps cannot have the same one: 409, naming the other app.
-- **Health results** have no history of single checks: `lastSuccess` and `lastFailure` say when the verdict last changed, and an app
-  with several checks has one verdict.
+- **Health results** have no history of single probes: `lastSuccess` and `lastFailure` say when a check's verdict last changed.
 - **Apps made otherwise** (a compose file, the AWS face) are shown, without their variables, and cannot be changed here: 409, naming what
   changes them.
 - **`/metrics`** is the server's page for Prometheus, not Marathon's JSON. There is no `/logging`: the level is a setting.

@@ -144,6 +144,8 @@ class Sight:
                 health, seen = world.health.get(record.id), observed.get(record.id)
                 if health is not None:
                     told += (health.status, health.since_ms, health.failures)
+                for one in world.checks.get(record.id, {}).values():
+                    told += (one.status, one.since_ms, one.failures)
                 if seen is not None:
                     told += (seen.state, seen.address, seen.started_at_ms)
         return tuple(told)
