@@ -259,13 +259,16 @@ def _engine(config: Config, home_id: str) -> InstanceEngine:
     match config.engine:
         case "docker":
             from portway.engines.docker.engine import DockerEngine
+            from portway.engines.mixed import MixedEngine
+            from portway.engines.process import ProcessEngine
 
-            return DockerEngine(
+            docker = DockerEngine(
                 home_id,
                 docker_host=config.docker_host,
                 publish_address=config.publish_address,
                 at_once=config.docker_at_once,
             )
+            return MixedEngine(docker, ProcessEngine(config.home, home_id))
         case "process":
             from portway.engines.process import ProcessEngine
 
@@ -331,7 +334,11 @@ def _controller(
         addresses=addresses,
         clock=clock,
         publish_address=config.publish_address,
-        policy=PolicyFile(config.home, runs_commands=not engine.traits.runs_images),
+        policy=PolicyFile(
+            config.home,
+            runs_commands=not engine.traits.runs_images,
+            runs_both=engine.traits.runs_both,
+        ),
         access_log=AccessLog(config.home / "log" / "access", everybody=config.access_log),
     )
 

@@ -18,7 +18,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Literal
@@ -30,11 +30,12 @@ from portway.core.app import App, PortSpec, Protocol, Resources
 from portway.core.instance import EngineState, InstanceIdentity, ObservedInstance, instance_id
 from portway.core.ports import LOOPBACK, Lease
 from portway.core.state import Revision
-from portway.engines.base import InstanceEngine, LogLine, StartRequest
+from portway.engines.base import EngineTraits, InstanceEngine, LogLine, StartRequest
 from portway.engines.docker.client import DockerClient
 from portway.engines.docker.engine import DockerEngine
 from portway.engines.docker.names import container_name
 from portway.engines.memory import Fault, ImageBehaviour, MemoryEngine, MemoryWorld
+from portway.engines.mixed import MixedEngine
 from portway.engines.process import ProcessEngine
 from tests.engines.docker.support import clear_home, quietly, shared_image, with_client
 
@@ -346,6 +347,24 @@ class ProcessAdapter(ShellAdapter):
 _HOMES = itertools.count(1)
 
 
+class OfProcesses(MixedEngine):
+    """A mixed engine that runs processes alone."""
+
+    @property
+    def traits(self) -> EngineTraits:
+        return replace(super().traits, runs_groups=False)
+
+
+class MixedProcessAdapter(ProcessAdapter):
+    """Processes beside containers, of which there are none. With containers: tests/engines/test_mixed.py."""
+
+    async def engine(self, *, home: int = 0) -> InstanceEngine:
+        processes = await super().engine(home=home)
+        engine = OfProcesses(MemoryEngine(world=MemoryWorld()), processes)
+        await engine.open()
+        return engine
+
+
 class DockerAdapter(ShellAdapter):
     """Containers of the Docker daemon, all of one small image."""
 
@@ -410,5 +429,6 @@ def _web(container_port: int = 8000) -> tuple[PortSpec, ...]:
 ADAPTERS = [
     pytest.param(MemoryAdapter, id="memory"),
     pytest.param(ProcessAdapter, id="process"),
+    pytest.param(MixedProcessAdapter, id="mixed"),
     pytest.param(DockerAdapter, id="docker", marks=pytest.mark.docker),
 ]

@@ -11,6 +11,7 @@ import pytest
 from portway.core.errors import EngineError
 from portway.core.instance import EngineState
 from portway.core.routes import ServedRoute
+from portway.engines.base import PartlySeenError
 from portway.engines.memory import Fault, FaultKind, ImageBehaviour
 from tests.controller.inprocess import WEB, Portway, compose
 
@@ -67,6 +68,33 @@ async def test_a_listing_that_fails_is_unknown_and_is_made_again(portway: Portwa
     assert await observer.refresh(()) == {"shop/web"}
     assert portway.world.seen("shop/web") is not None
     assert "engine" not in portway.world.problems
+
+
+async def test_what_one_of_two_engines_cannot_see_hides_nothing_of_the_other(
+    portway: Portway,
+) -> None:
+    await portway.deploy("shop", compose(web="image: web", other="image: other"))
+    real_list, observer = portway.engine.list, portway.controller.observer
+
+    async def blind():  # noqa: ANN202
+        seen = [one for one in await real_list() if one.identity.app_id == "shop/web"]
+        cause = EngineError("the socket is gone", hint="Start it.")
+        raise PartlySeenError(cause, seen=tuple(seen), hides=lambda app: app.image == "other")
+
+    portway.engine.list = blind  # type: ignore[method-assign]
+    observer.engine_is_stale = True
+    assert await observer.refresh(()) == {"shop/other"}
+    assert portway.world.seen("shop/web")
+    assert portway.world.seen("shop/other") is None
+    assert portway.world.problems["engine"] == "the socket is gone\n  Start it."
+    await portway.idle(30)  # much longer than doubt lasts
+    assert [r.id for r in portway.app("shop/other").instances] == ["shop/other.1.1"]
+    portway.engine.kill("shop/web.1.1", exit_code=1)
+    await portway.until(lambda: "shop/web.1.2" in (portway.world.seen("shop/web") or ()))
+    portway.engine.list = real_list  # type: ignore[method-assign]
+    await portway.until(lambda: bool(portway.world.seen("shop/other")))
+    assert "engine" not in portway.world.problems
+    assert [r.id for r in portway.app("shop/other").instances] == ["shop/other.1.1"]
 
 
 async def test_an_engine_that_hangs_is_one_that_does_not_answer(portway: Portway) -> None:

@@ -135,6 +135,42 @@ def test_what_needs_containers_is_refused_where_there_are_none(
         check_engine(app, replace(portway.engine.traits, runs_groups=False))
 
 
+BARE = App(id="s/a", command=("x",), network_mode=NetworkMode.HOST, environment_form="marathon")
+
+
+def test_where_both_run_a_command_without_an_image_is_a_process_of_marathon_only(
+    portway: Portway,
+) -> None:
+    both = replace(portway.engine.traits, runs_both=True)
+    check_engine(BARE, both)
+    with pytest.raises(RequestError, match="a names neither an image nor a build"):
+        check_engine(replace(BARE, environment_form=""), both)
+
+
+@pytest.mark.parametrize(
+    ("app", "said"),
+    [
+        (
+            replace(BARE, network_mode=NetworkMode.OWN),
+            'a has the network mode "own", and what names no image',
+        ),
+        (
+            replace(BARE, containers=(Container(name="b", image=""),)),
+            "a has several containers, and what",
+        ),
+        (
+            replace(BARE, image="web", containers=(Container(name="b", image=""),)),
+            "a has containers with an image, and others without one: b",
+        ),
+    ],
+)
+def test_where_both_run_an_app_is_all_containers_or_one_process(
+    app: App, said: str, portway: Portway
+) -> None:
+    with pytest.raises(RequestError, match=said):
+        check_engine(app, replace(portway.engine.traits, runs_both=True))
+
+
 def test_containers_that_name_none_of_each_other_are_refused(portway: Portway) -> None:
     app = App(id="s/web", image="web", container_links=(("db", "db"),))
     with pytest.raises(RequestError, match="names db, which is none of its containers"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -95,6 +96,13 @@ def test_processes_on_the_machine_itself_are_a_power() -> None:
         check_policy([app()], ground(runs_commands=True), file=FILE)
     allowed = Policy(allow=frozenset({Power.PROCESSES}))
     check_policy([app()], ground(allowed, runs_commands=True), file=FILE)
+
+
+def test_where_both_run_only_what_has_no_image_is_a_process() -> None:
+    both = replace(ground(), runs_both=True)
+    check_policy([app()], both, file=FILE)
+    with pytest.raises(PolicyError, match=r"services\.bare\.command: running a process"):
+        check_policy([App(id="shop/bare", command=("x",))], both, file=FILE)
 
 
 def test_what_every_container_has_anyway_is_no_power() -> None:

@@ -187,7 +187,9 @@ class Executor:
         revision, identity = action.revision, action.identity
         app = revision.app
         node = next((n for n in self._world.nodes if n.name == identity.node), None)
-        names = self._engine.traits.resolves_names
+        traits = self._engine.traits
+        # A process of the machine is in no network where names are known.
+        names = traits.resolves_names and (app.names_image or not traits.runs_both)
         links = link_targets(self._world, revision, resolves_names=names)
 
         def told(environment: Mapping[str, str], container: str = "") -> dict[str, str]:

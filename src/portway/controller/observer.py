@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -32,7 +32,7 @@ from portway.core.routing import is_failing, number_of, wants_listener
 from portway.core.served import serves_alike
 from portway.core.state import AppState
 from portway.core.strategy import is_on_trial
-from portway.engines.base import InstanceEngine
+from portway.engines.base import InstanceEngine, Node, PartlySeenError
 
 log = structlog.get_logger()
 
@@ -92,7 +92,8 @@ class Observer:
             # What ends while the engine is being listed makes that listing old at once.
             self.engine_is_stale = False
             changed |= await self._refresh_engine()
-        self.engine_is_stale |= self._world.instances is None or bool(self._world.doubted)
+        world = self._world
+        self.engine_is_stale |= "engine" in world.problems or bool(world.doubted)
         return changed | await self._refresh_where_stale(app_ids)
 
     async def _refresh_where_stale(self, app_ids: Iterable[str]) -> set[str]:
@@ -122,30 +123,58 @@ class Observer:
         before = self._world.instances
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
-                nodes = await self._engine.nodes()
-                seen = await self._engine.list()
+                nodes, seen, partly = await self._look()
         except Exception as error:
             self._world.instances = None
-            self._world.problems["engine"] = _why_unseen("engine", error)
-            self._metrics.failed("engine")
+            self._note_unseen(error)
             return set(self._world.apps) if before is not None else set()
-        self._world.problems.pop("engine", None)
+        if partly is None:
+            self._world.problems.pop("engine", None)
+        else:
+            self._note_unseen(partly)
+        hidden = self._hide(partly)
         for app_id in self._probed.keys() - self._world.apps.keys():
             del self._probed[app_id]
         views = self.marks.views(nodes)
         found = _by_app(seen)
-        changed = _differences(before, found) | self._doubt(found)
+        changed = _differences(before, found) | self._doubt(found) | hidden
         if views != self._world.nodes:
             self._world.nodes = views
             changed |= set(self._world.apps)
         return changed
+
+    async def _look(
+        self,
+    ) -> tuple[tuple[Node, ...], tuple[ObservedInstance, ...], PartlySeenError | None]:
+        """The nodes, what runs, and why that is not all."""
+        nodes = await self._engine.nodes()
+        try:
+            return nodes, await self._engine.list(), None
+        except PartlySeenError as error:
+            return nodes, error.seen, error
+
+    def _note_unseen(self, error: Exception) -> None:
+        self._world.problems["engine"] = _why_unseen("engine", error)
+        self._metrics.failed("engine")
+
+    def _hide(self, partly: PartlySeenError | None) -> set[str]:
+        """Note which Apps run where nothing was seen; those of which that is new, or over."""
+        world = self._world
+        before, world.hidden = world.hidden, frozenset[str]()
+        if partly is not None:
+            states = world.apps.values()
+            world.hidden = frozenset(
+                s.app_id for s in states if any(map(partly.hides, _apps_of(s)))
+            )
+        return {*(before ^ world.hidden)}
 
     def _doubt(self, found: dict[str, dict[str, ObservedInstance]]) -> set[str]:
         """Take the listing over; the Apps that are doubted now, or no more."""
         world = self._world
         before, world.instances = world.doubted, found
         now_ms = self._clock.now_ms()
-        world.doubted = doubted(world.apps.values(), found, before, now_ms=now_ms)
+        looked_at = (s for s in world.apps.values() if s.app_id not in world.hidden)
+        world.doubted = doubted(looked_at, found, before, now_ms=now_ms)
         for app_id in world.doubted.keys() - before.keys():
             log.warning("listing_doubted", app=app_id, seen=len(found.get(app_id, ())))
         return before.keys() ^ world.doubted.keys()
@@ -338,6 +367,16 @@ class Observer:
                 if readiness := _readiness_target(state, record, instance, target):
                     targets[readiness.key] = readiness
         return targets
+
+
+def _apps_of(state: AppState) -> Iterator[App]:
+    """The App as it is wanted, and as its instances run it."""
+    if state.target is not None:
+        yield state.target.app
+    for record in state.instances:
+        revision = state.revisions.get(record.identity.revision)
+        if record.phase is not Phase.GONE and revision is not None:
+            yield revision.app
 
 
 def _groups_by_node(world: World) -> dict[str, frozenset[str]]:

@@ -48,5 +48,5 @@ def overview_of(
             for name in {app_id.rpartition("/")[0] for app_id in states}
             if name in world.stacks
         },
-        sees_engine=world.instances is not None,
+        sees_engine=world.instances is not None and world.hidden.isdisjoint(states),
     )

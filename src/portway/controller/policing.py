@@ -17,9 +17,12 @@ NAME = "policy.toml"
 class PolicyFile:
     """What callers who are no admins may ask for on this machine; the strict policy without a home."""
 
-    def __init__(self, home: Path | None, *, runs_commands: bool = False) -> None:
+    def __init__(
+        self, home: Path | None, *, runs_commands: bool = False, runs_both: bool = False
+    ) -> None:
         self._path = home / NAME if home is not None else None
         self._runs_commands = runs_commands
+        self._runs_both = runs_both
 
     def read(self) -> Policy:
         """The policy; the strict one where there is no file. RequestError for a file that cannot be used."""
@@ -61,4 +64,5 @@ class PolicyFile:
             real_path=os.path.realpath,
             directory=directory,
             runs_commands=self._runs_commands,
+            runs_both=self._runs_both,
         )

@@ -141,9 +141,9 @@ async def _image_id(app: App, image: str, engine: InstanceEngine) -> str:
 
 def check_engine(app: App, traits: EngineTraits) -> None:
     """Refuse an App this engine cannot run."""
-    has_image = app.image is not None or app.build is not None
     has_command = app.command is not None or bool(app.command_text)
-    if traits.runs_images and not has_image and not (traits.runs_commands and has_command):
+    may_be_bare = traits.runs_commands and (bool(app.environment_form) or not traits.runs_both)
+    if traits.runs_images and not app.names_image and not (may_be_bare and has_command):
         raise RequestError(
             f"{app.name} names neither an image nor a build",
             hint="Add `image:` or `build:`, or run plain commands with a server started "
@@ -153,7 +153,11 @@ def check_engine(app: App, traits: EngineTraits) -> None:
     if fault:
         raise RequestError(f"{app.name} cannot run: {fault}", hint="Correct the names.")
     if not traits.runs_groups:
-        _check_alone(app, traits)
+        _check_alone(
+            app, f"the {traits.name} engine runs", "Start the server with --engine docker."
+        )
+    elif traits.runs_both:
+        _check_kind(app)
     if not traits.runs_images and not has_command:
         raise RequestError(
             f"{app.name} has no command, and the {traits.name} engine runs commands, not images",
@@ -161,7 +165,21 @@ def check_engine(app: App, traits: EngineTraits) -> None:
         )
 
 
-def _check_alone(app: App, traits: EngineTraits) -> None:
+def _check_kind(app: App) -> None:
+    """Refuse what is neither all containers nor one process. Of compose the manifest's reader has refused it before."""
+    if not app.names_image:
+        hint = "Give it an image (of a pod, each of its containers), or the machine's own network."
+        _check_alone(app, "what names no image runs as", hint)
+    without = [other.name for other in app.containers if not other.image]
+    if without:
+        raise RequestError(
+            f"{app.name} has containers with an image, and others without one: {', '.join(without)}",
+            hint="What has no image runs as a process of the machine, outside of the others' network. "
+            "Give each container an image.",
+        )
+
+
+def _check_alone(app: App, runs: str, hint: str) -> None:
     """Refuse what needs containers, where there are none."""
     what = ""
     if app.containers:
@@ -170,8 +188,8 @@ def _check_alone(app: App, traits: EngineTraits) -> None:
         what = f'has the network mode "{app.network_mode}"'
     if what:
         raise RequestError(
-            f"{app.name} {what}, and the {traits.name} engine runs one process on the machine's own network",
-            hint="Start the server with --engine docker.",
+            f"{app.name} {what}, and {runs} one process on the machine's own network",
+            hint=hint,
         )
 
 

@@ -14,6 +14,7 @@ from portway.core.rollout_spec import Rollout as Rollout
 from portway.core.rollout_spec import Strategy as Strategy
 from portway.core.rollout_spec import StrategyKind as StrategyKind
 from portway.core.rollout_spec import Unreachable as Unreachable
+from portway.core.virtual_host import VirtualHost as VirtualHost
 
 
 class Protocol(StrEnum):
@@ -95,6 +96,8 @@ class PortSpec:
     leased: bool = True  # False: no host port; it answers at the instance's own address only
     shuffled: bool = False  # its host port is looked for from anywhere in the range (Marathon)
     same_as: str = ""  # it has the host port of that port of the App, for the other protocol
+    virtual: VirtualHost | None = None  # it is behind the shared listeners too (marathon-lb's VHOST)
+    unserved: str = ""  # why the balancer has no part in it although it could; "" = it has
 
 
 class CheckKind(StrEnum):
@@ -425,6 +428,11 @@ class App:
     def name(self) -> str:
         """The last segment of the id."""
         return self.id.rpartition("/")[2]
+
+    @property
+    def names_image(self) -> bool:
+        """Whether it runs from an image, one that is there or one to be built; otherwise it is a command."""
+        return self.image is not None or self.build is not None
 
     @property
     def runs_once(self) -> bool:

@@ -68,12 +68,15 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What a manifest is judged on. `runs_commands`: the engine starts processes on the machine itself."""
+    """What a manifest is judged on. `runs_commands`: the engine starts processes on the machine itself; `runs_both`:
+    of Apps without an image only.
+    """
 
     policy: Policy
     real_path: RealPath
     directory: str = ""
     runs_commands: bool = False
+    runs_both: bool = False
 
 
 def check_policy(apps: Iterable[App], ground: Ground, *, file: str) -> None:
@@ -138,7 +141,7 @@ _FIELDS: Mapping[Power, str] = {
 
 
 def _powers(app: App, ground: Ground) -> Iterator[tuple[Power, str]]:
-    if ground.runs_commands:
+    if ground.runs_commands or (ground.runs_both and not app.names_image):
         yield Power.PROCESSES, "running a process on the machine itself"
     if app.network_mode is NetworkMode.HOST:
         yield Power.HOST_NETWORK, "the network of the machine itself"

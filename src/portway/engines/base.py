@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from portway.core.app import Build
+from portway.core.app import App, Build
+from portway.core.errors import EngineError
 from portway.core.instance import InstanceIdentity, ObservedInstance
 from portway.core.state import Revision
 
@@ -23,6 +24,7 @@ class EngineTraits:
     resolves_names: bool  # instances of a stack find each other by App name and container_port
     reaches_containers: bool  # endpoints are (instance address, container_port)
     uses_host_kernel: bool  # leases are ports of this machine: look at the kernel, bind test
+    runs_both: bool = False  # containers, and Marathon's bare commands as processes of this machine
     runs_groups: bool = True  # an instance may be several containers, and have a network mode other than its stack's
 
 
@@ -117,6 +119,21 @@ class EngineChange:
     instance_id: str = ""
 
 
+class PartlySeenError(EngineError):
+    """A listing of which one part could not be made: `seen` is the other. The instances of Apps it `hides` are unknown."""
+
+    def __init__(
+        self,
+        cause: EngineError,
+        *,
+        seen: tuple[ObservedInstance, ...],
+        hides: Callable[[App], bool],
+    ) -> None:
+        super().__init__(cause.message, hint=cause.hint, retryable=cause.retryable, kind=cause.kind)
+        self.seen = seen
+        self.hides = hides
+
+
 class ExecSession(Protocol):
     """A command running inside an instance, its input and output open."""
 
@@ -156,7 +173,8 @@ class ExecRequest:
 class InstanceEngine(Protocol):
     """Runs instances. Every call is idempotent by instance id; every failure is an EngineError.
 
-    A listing that cannot be made raises; it never returns less than there is.
+    A listing that cannot be made raises; it never returns less than there is. Where only a part of it cannot be
+    made, it is a PartlySeenError.
     """
 
     @property

@@ -332,7 +332,7 @@ class Balancing:
         """The Routes to apply for one load balancer, if the balancer serves something else."""
         served = self._world.served_by(owner)
         balancer = self.registry.balancer(owner.removeprefix(OWNER_PREFIX))
-        if served is None or self._world.instances is None:
+        if served is None or self._world.instances is None or self._world.hidden:
             return Look()  # while nothing is known of what runs, everything stays
         routes = self._routes(balancer) if balancer is not None else ()
         wake_at_ms = self._wake_at_ms(balancer) if balancer is not None else None

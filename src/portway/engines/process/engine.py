@@ -136,6 +136,10 @@ class ProcessEngine:
             handle.close()
         self._handles.clear()
 
+    def holds(self, instance_id: str) -> bool:
+        """Whether there is a record of the instance; EngineError when it cannot be read."""
+        return self._find(instance_id) is not None
+
     async def nodes(self) -> tuple[Node, ...]:
         """This machine."""
         memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
