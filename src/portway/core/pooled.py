@@ -11,11 +11,20 @@ from portway.core.observed import Observed
 from portway.core.routes import EndpointState, RouteKey, ServedEndpoint
 from portway.core.state import AppState
 
+SHARED = "shared:listeners"  # the one group of all ports that are behind the shared listeners
+
 
 def bound_groups(state: AppState) -> frozenset[str]:
-    """The target groups that the App's revisions are bound to."""
-    revisions = [*state.revisions.values(), *([state.target] if state.target else [])]
-    return frozenset(b.group for revision in revisions for b in revision.app.targets)
+    """The target groups that the App's revisions are bound to, and SHARED where a port of them has a virtual host."""
+    apps = [r.app for r in (*state.revisions.values(), *([state.target] if state.target else []))]
+    groups = {binding.group for app in apps for binding in app.targets}
+    has_host = any(spec.virtual is not None for app in apps for spec in app.ports)
+    return frozenset({*groups, SHARED} if has_host else groups)
+
+
+def shared_name(app_id: str, port_name: str) -> str:
+    """What a port is called in the pools of the shared listeners."""
+    return f"{app_id}:{port_name}"
 
 
 def instance_of(endpoint_id: str) -> str:
@@ -46,8 +55,11 @@ def is_served_by_its_groups(state: AppState, observed: Observed, record: Instanc
 def _pools_of(state: AppState, record: InstanceRecord) -> frozenset[str]:
     """Where it has to be served: a classic load balancer has a pool for each port of its instances."""
     revision = state.revisions.get(record.identity.revision)
-    groups = [binding.group for binding in revision.app.targets] if revision else []
-    return frozenset(
+    if revision is None:
+        return frozenset()
+    groups = [binding.group for binding in revision.app.targets]
+    hosts = [spec.name for spec in revision.app.ports if spec.virtual is not None]
+    return frozenset(shared_name(state.app_id, name) for name in hosts) | frozenset(
         name
         for group in groups
         for name in (

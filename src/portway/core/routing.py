@@ -27,7 +27,8 @@ from portway.core.strategy import standby_ids
 
 def is_routed(spec: PortSpec) -> bool:
     """Whether the balancer serves this port; UDP and HOST ports are the engine's alone."""
-    return spec.exposure is not Exposure.HOST and spec.protocol is Protocol.TCP
+    is_served = spec.exposure is not Exposure.HOST and spec.protocol is Protocol.TCP
+    return is_served and not spec.unserved
 
 
 def route_keys(
@@ -80,7 +81,7 @@ def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
         return ()
     candidates = _candidates(state, observed)
     routes: dict[RouteKey, Route] = {}
-    for app in _specs(state):
+    for app in specs_of(state):
         for spec in filter(is_routed, app.ports):
             for key, slot in route_keys(spec, state.service_ports):
                 if key not in routes:
@@ -89,7 +90,7 @@ def project_routes(state: AppState, observed: Observed) -> tuple[Route, ...]:
     return tuple(routes[key] for key in sorted(routes))
 
 
-def _specs(state: AppState) -> Iterable[App]:
+def specs_of(state: AppState) -> Iterable[App]:
     """The target's spec, then those of whatever else still runs, each once, the newest first."""
     target_id = None
     if state.target is not None:

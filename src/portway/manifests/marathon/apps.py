@@ -37,6 +37,7 @@ Body = Mapping[str, Any]
 
 SHELL = "/bin/sh"
 FORM = "marathon"
+DEFAULT_NETWORK = "default"
 
 
 def to_app(definition: Body, making: Making | None = None) -> App:
@@ -44,7 +45,7 @@ def to_app(definition: Body, making: Making | None = None) -> App:
     making = making or Making()
     container: Body = definition.get("container") or {}
     docker: Body | None = container.get("docker")
-    ports = app_ports(definition)
+    ports = app_ports(definition, groups=making.groups)
     checks = app_checks(definition, ports.asked)
     grace_s = definition.get("taskKillGracePeriodSeconds")
     constraints = tuple(constraint_of(*_padded(each)) for each in definition.get("constraints") or ())  # fmt: skip
@@ -124,8 +125,11 @@ def mode_of(definition: Body) -> NetworkMode:
 
 
 def networks_of(definition: Body) -> tuple[Network, ...]:
-    """The networks that are named: of the Stack of the App."""
-    return tuple(Network(name=each["name"]) for each in definition["networks"] if each.get("name"))
+    """The networks that are named: the engine's, as they were the agents', that apps of any group may share; but the
+    default one, which is the Stack's.
+    """
+    names = (each["name"] for each in definition["networks"] if each.get("name"))
+    return tuple(Network(name=name, external=name != DEFAULT_NETWORK) for name in names)
 
 
 def _labels(definition: Body, container: Body, ports: Ports, making: Making) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Making:
 
     `patient`: a deployment goes on trying, however often instances fail (Marathon); otherwise it fails and goes back.
     `reserves`: what an instance may use is set aside on its node, and it goes only where there is room.
-    `app_id`: None = the one its path means.
+    `app_id`: None = the one its path means. `groups`: those of marathon-lb's labels whose ports are served, or `*`.
     """
 
     app_id: str | None = None
@@ -43,6 +43,7 @@ class Making:
     enforces_role: bool = False
     patient: bool = True
     reserves: bool = False
+    groups: tuple[str, ...] = ("*",)
 
 
 def rollout_of(strategy: Body, making: Making) -> Rollout:

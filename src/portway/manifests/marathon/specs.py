@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from portway.core.app import Exposure, PortSpec, Protocol
+from portway.manifests.marathon.balancer_labels import ALL_GROUPS, with_labels
 from portway.manifests.marathon.networks import is_host
 
 Body = Mapping[str, Any]
@@ -39,8 +40,8 @@ class Names:
         return name
 
 
-def app_ports(app: Body) -> Ports:
-    """The ports of an app in canonical form."""
+def app_ports(app: Body, *, groups: Collection[str] = (ALL_GROUPS,)) -> Ports:
+    """The ports of an app in canonical form. `groups`: those of marathon-lb's labels that are served."""
     on_host = is_host(app["networks"])
     written = app.get("portDefinitions") if on_host else app["container"].get("portMappings")
     names = Names([each["name"] for each in written or () if each.get("name")])
@@ -53,6 +54,7 @@ def app_ports(app: Body) -> Ports:
             given[name] = each.get("name", "")
         made = _on_host(name, each, app) if on_host else _mapped(name, each)
         both = _for_protocols(made, each["protocol"].split(","), names)
+        both = with_labels(app.get("labels") or {}, both, nth=nth, groups=groups)
         specs.extend(both)
         asked.append(both[-1].name)
     return Ports(specs=tuple(specs), given=given, asked=tuple(asked))

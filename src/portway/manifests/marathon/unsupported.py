@@ -7,6 +7,7 @@ from typing import Any
 
 from portway.core.suggest import did_you_mean
 from portway.manifests.ecs_fields import Use
+from portway.manifests.marathon.balancer_labels import label_faults
 from portway.manifests.marathon.checks import MARATHON_PROTOCOLS, MESOS_PROTOCOLS, ports_said
 from portway.manifests.marathon.fields import Field, app_fields, pod_fields
 from portway.manifests.marathon.networks import HOST, is_host
@@ -41,6 +42,7 @@ def unsupported_app(app: Body) -> Iterator[Violation]:
         if "hostPath" in volume and not volume["containerPath"].startswith("/"):
             yield Violation(where=("container", "volumes", nth, "containerPath"), error=_RELATIVE)
     yield from _asked_port_faults(app)
+    yield from label_faults(app.get("labels") or {}, len(ports_said(app)))
 
 
 def _many(where: Where, count: int, most: int, what: str) -> Iterator[Violation]:

@@ -1,0 +1,20 @@
+"""VirtualHost: which requests to the listeners that Apps share are meant for one port of an App. A value alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualHost:
+    """Requests to one of `hosts`, whose path begins with `path` ("" = any), are the port's.
+
+    A host may hold `*`. `redirects`: plain HTTP is sent to HTTPS. `weight`: larger ones are tried first. `certificate`: the
+    file, in the directory for them, that HTTPS answers with for these hosts; "" = certificates bound to the port alone.
+    """
+
+    hosts: tuple[str, ...]
+    path: str = ""
+    redirects: bool = False
+    weight: int = 0
+    certificate: str = ""
