@@ -35,3 +35,18 @@ async def test_a_release_whose_image_is_missing_names_it(portway: Portway) -> No
         await portway.release("shop", WEB)
     assert caught.value.image == "web"
     assert caught.value.message.startswith("web: ")
+
+
+async def test_an_empty_stack_takes_what_the_engine_has_of_it_along(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+
+    async def remove_stack(stack: str) -> None:
+        removed.append(stack)
+
+    monkeypatch.setattr(portway.engine, "remove_stack", remove_stack)
+    await portway.release("shop", WEB)
+    await portway.operations.delete_stack("shop")
+    assert removed == ["shop"]
+    assert portway.world.stacks == {}
