@@ -110,6 +110,10 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "aws_account_id": ("123456789012", "123456789012"),
         "aws_load_balancer_addresses": ("127.65.0.0/24", "127.65.0.0/24"),
         "aws_hosts_file": ("/srv/hosts", "/srv/hosts"),
+        "marathon_http_port": ("8080", 8080),
+        "marathon_https_port": ("8443", 8443),
+        "marathon_groups": ("external, public", ("external", "public")),
+        "marathon_certificates": ("/srv/certificates", Path("/srv/certificates")),
     }
     settings = set(Config.__dataclass_fields__) - {"warnings"}
     assert set(given) == settings, "a new setting must be loadable"
@@ -413,3 +417,8 @@ def test_no_text_makes_the_loader_fail_with_anything_but_a_sentence(name: str, t
 def test_addresses_of_load_balancers_are_a_network():
     assert refusal({"aws_load_balancer_addresses": "127.64.0.1/16"}).hint
     assert load({"aws_hosts_file": "none"}).aws_hosts_file == ""
+
+
+def test_virtual_hosts_have_one_port_for_http_and_another_for_https() -> None:
+    told = str(refusal({"marathon_http_port": "443"}))
+    assert "marathon-http-port and marathon-https-port are both 443" in told

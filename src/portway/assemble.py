@@ -20,6 +20,7 @@ from portway.balancers.base import Balancer
 from portway.balancers.memory import MemoryBalancer
 from portway.config import Config
 from portway.controller.autoscaling.scaling import Scaler
+from portway.controller.balancing.shared import SharedSettings
 from portway.controller.clock import SystemClock
 from portway.controller.cloudwatch.shipping import LogShipper
 from portway.controller.ecs.histories import SERVICE_KIND, TOKEN_KIND
@@ -71,6 +72,11 @@ async def running(
         await addresses.open()
         controller = _controller(config, engine, balancer, store, leases, clock, addresses)
         controller.balancing.region = controller.scribe.region = config.aws_region
+        controller.balancing.shared.settings = SharedSettings(
+            http_port=config.marathon_http_port,
+            https_port=config.marathon_https_port,
+            certificates=config.marathon_certificates,
+        )
         controller.scribe.account_id = config.aws_account_id
         cleanup.push_async_callback(_leave, controller)
         await controller.open()

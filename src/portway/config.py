@@ -16,6 +16,7 @@ from typing import Any
 
 from portway.core.errors import RequestError
 from portway.core.lease import PortRange, node_ranges
+from portway.core.listen_address import is_host, is_loopback, split_listen
 
 _PORT_MAX = 65535
 _SOCKET_PATH_BYTES_MAX = 107  # sun_path of unix(7) without its ending NUL
@@ -60,6 +61,12 @@ class Config:
     aws_account_id: str = "000000000000"
     aws_load_balancer_addresses: str = "127.64.0.0/16"  # one of them for each load balancer
     aws_hosts_file: str = "/etc/hosts"  # where their names are kept; "" = nowhere
+    marathon_http_port: int = 80  # where virtual hosts of Marathon's apps are served
+    marathon_https_port: int = 443
+    marathon_groups: tuple[str, ...] = ("*",)  # whose ports are served, by their HAPROXY_GROUP
+    marathon_certificates: Path | None = (
+        None  # the directory of those that HAPROXY_n_SSL_CERT names
+    )
     warnings: tuple[str, ...] = ()  # what is odd about the settings, for people
 
     @property
@@ -90,6 +97,8 @@ def load_config(
     for name, parse in _PARSERS.items():
         if value := _find(layers, name):
             values[name] = parse(value)
+    if directory := _find(layers, "marathon_certificates"):
+        values["marathon_certificates"] = _parse_path(directory, user_home)
     if home := _find(layers, "home"):
         values["home"] = _parse_path(home, user_home)
     else:
@@ -250,7 +259,7 @@ def _warnings(environ: Mapping[str, str], token: _Given | None, secret: str) -> 
 
 
 def _check_reach(config: Config, layers: Sequence[_Layer]) -> None:
-    if config.listen and not _is_loopback(_split_listen(config.listen)[0]):
+    if config.listen and not is_loopback(split_listen(config.listen)[0]):
         given = _find(layers, "listen")
         where = given.where if given else "--listen"
         raise RequestError(
@@ -273,6 +282,11 @@ def _check_together(config: Config) -> None:
 
 
 def _check_ranges(config: Config) -> None:
+    if config.marathon_http_port == config.marathon_https_port:
+        raise RequestError(
+            f"marathon-http-port and marathon-https-port are both {config.marathon_http_port}.",
+            hint="One speaks HTTP, the other HTTPS: give each a port of its own.",
+        )
     host, service = config.host_ports, config.service_ports
     if host.first <= service.last and service.first <= host.last:
         raise RequestError(
@@ -369,7 +383,7 @@ def _parse_listen(given: _Given) -> str:
     text = given.text
     if text in ("", "none"):
         return ""
-    host, port_text = _split_listen(text)
+    host, port_text = split_listen(text)
     hint = (
         "Write host:port, for instance 127.0.0.1:8080 or [::1]:8080; none = only the unix socket."
     )
@@ -377,38 +391,9 @@ def _parse_listen(given: _Given) -> str:
         raise given.refusal(f'"{text}" is not an address to listen on', hint)
     if int(port_text) > _PORT_MAX:
         raise given.refusal(f'"{text}" has a port out of range', f"Ports go from 1 to {_PORT_MAX}.")
-    if not _is_host(host, bracketed=text.startswith("[")):
+    if not is_host(host, bracketed=text.startswith("[")):
         raise given.refusal(f'"{text}" is not an address to listen on', hint)
     return text
-
-
-def _split_listen(listen: str) -> tuple[str, str]:
-    host, _, port_text = listen.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    return host, port_text
-
-
-def _is_host(host: str, *, bracketed: bool) -> bool:
-    from ipaddress import IPv6Address, ip_address
-
-    if not host:
-        return not bracketed
-    try:
-        return isinstance(ip_address(host), IPv6Address) == bracketed
-    except ValueError:
-        named = re.fullmatch(r"[A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*", host)
-        return named is not None and not bracketed
-
-
-def _is_loopback(host: str) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _parse_store_url(given: _Given) -> str:
@@ -495,5 +480,8 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "aws_account_id": partial(_parse_matching, pattern="[0-9]{12}", noun="an AWS account id", hint="Write twelve digits."),
     "aws_load_balancer_addresses": _parse_network,
     "aws_hosts_file": lambda given: "" if given.text == "none" else given.text,
+    "marathon_http_port": partial(_parse_number, least=1, most=_PORT_MAX),
+    "marathon_https_port": partial(_parse_number, least=1, most=_PORT_MAX),
+    "marathon_groups": lambda given: tuple(g.strip() for g in given.text.split(",") if g.strip()),
 }  # fmt: skip
-_NAMES = frozenset({*_PARSERS, "home", "token", "token_file", "config"})
+_NAMES = frozenset({*_PARSERS, "home", "marathon_certificates", "token", "token_file", "config"})

@@ -57,6 +57,10 @@ _FLAGS = (
     ),
     ("aws-hosts-file", "PATH", "Where their names are kept; none: nowhere. [/etc/hosts]"),
     ("aws-verify-signatures", "on|off", "Check who signed what AWS clients ask. [on]"),
+    ("marathon-http-port", "PORT", "Where virtual hosts of Marathon's apps are served. [80]"),
+    ("marathon-https-port", "PORT", "The same over HTTPS. [443]"),
+    ("marathon-groups", "NAME,...", "The HAPROXY_GROUPs whose ports are served. [*: all]"),
+    ("marathon-certificates", "DIRECTORY", "Where the files of HAPROXY_n_SSL_CERT are."),
 )
 
 

@@ -6,6 +6,7 @@ say. Targets that are instances of Apps are never stored; they follow from the A
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from typing import Protocol
 from portway.controller.balancing.checker import AdmittedChecker, TargetChecker
 from portway.controller.balancing.left import LeftTargets
 from portway.controller.balancing.registry import Balancer, Registry
+from portway.controller.balancing.shared import SharedListeners
 from portway.controller.clock import Clock
 from portway.controller.health.probes import Checker, Prober, ProbeTarget
 from portway.controller.network.addresses import LoadBalancerAddresses
@@ -47,7 +49,7 @@ from portway.core.network.defaults import ZONES
 from portway.core.network.reading import Network
 from portway.core.placement import NodeView
 from portway.core.plan import ApplyRoutes
-from portway.core.pooled import bound_groups, instance_of
+from portway.core.pooled import SHARED, bound_groups, instance_of
 from portway.core.routes import EndpointState, Route, RouteKey, ServedPool, ServedRoute
 from portway.core.stack import Certificate
 from portway.core.state import AppState
@@ -113,7 +115,8 @@ class Balancing:
         self._proven: set[str] = set()  # keys of those that the balancer served when we came
         self._probed: set[str] = set()  # the groups that are checked
         self._told: dict[str, tuple[Route, ...]] = {}
-        self.certificates: dict[str, Certificate] = {}
+        self._certificates: dict[str, Certificate] = {}
+        self.shared = SharedListeners(world, clock, touch=touch)
         asking = AdmittedChecker(checker or TargetChecker(), self._bar)
         self.prober = Prober(asking, clock, self.health, self._changed)
 
@@ -126,13 +129,21 @@ class Balancing:
         self._touch(*self.owners)
 
     async def run(self) -> None:
-        """Check targets until cancelled."""
-        await self.prober.run()
+        """Check targets, and look at the files of certificates, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.prober.run())
+            group.create_task(self.shared.run(lambda: self.serve_certificates()))
 
     @property
     def owners(self) -> tuple[str, ...]:
         """The owners of Routes that are load balancers."""
-        return tuple(b.owner for b in self.registry.balancers)
+        shared = [self.shared.owner] if self.shared.app_ids else []
+        return (*(b.owner for b in self.registry.balancers), *shared)
+
+    @property
+    def certificates(self) -> dict[str, Certificate]:
+        """Those that listeners name, by ARN or file."""
+        return {**self._certificates, **self.shared.certificates}
 
     @staticmethod
     def is_owner(name: str) -> bool:
@@ -161,7 +172,7 @@ class Balancing:
     async def load_certificates(self) -> None:
         """Read the certificates that listeners name, and have them served."""
         found = {arn: await self.find_certificate(arn) for arn in self.registry.certificates}
-        self.certificates = {arn: given for arn, given in found.items() if given is not None}
+        self._certificates = {arn: given for arn, given in found.items() if given is not None}
         with suppress(BalancerError):  # the loop tries again
             await self.serve_certificates()
 
@@ -208,6 +219,8 @@ class Balancing:
         node_id = AwsNames(region="", account_id="", home_id=world.home_id).ec2_instance_id
         with suppress(StoreError):  # what is only shown stops nothing
             await self._left.keep(states, groups, world.nodes, node_id, now_ms=self._clock.now_ms())
+        if any(self.shared.is_behind(state) for state in states):
+            self._touch(self.shared.owner)
 
     def standings(self, group: TargetGroup) -> list[Standing]:
         """Those, and how each stands."""
@@ -334,13 +347,15 @@ class Balancing:
         balancer = self.registry.balancer(owner.removeprefix(OWNER_PREFIX))
         if served is None or self._world.instances is None or self._world.hidden:
             return Look()  # while nothing is known of what runs, everything stays
+        is_shared = owner == self.shared.owner
         routes = self._routes(balancer) if balancer is not None else ()
+        routes = self.shared.routes() if is_shared else routes
         wake_at_ms = self._wake_at_ms(balancer) if balancer is not None else None
         applied = self._world.applied.get(owner, ())
         is_known = owner in self._told
         if is_known and applied == routes and _serving(served.values()) == _wanted(routes):
             return Look(wake_at_ms=wake_at_ms)
-        if balancer is None and not served:
+        if balancer is None and not routes and not served:
             self._told.pop(owner, None)
             return Look()
         self._told[owner] = routes
@@ -382,16 +397,17 @@ class Balancing:
 
     def owners_of(self, state: AppState) -> frozenset[str]:
         """The load balancers that lead to an App's instances."""
-        if not self.registry.balancers:
-            return frozenset()
-        return frozenset(
-            b.owner for arn in bound_groups(state) for b in self.registry.users_of(arn)
-        )
+        bound = bound_groups(state)
+        owners = [b.owner for arn in bound for b in self.registry.users_of(arn)]
+        return frozenset([*owners, self.shared.owner] if SHARED in bound else owners)
 
     def apps_of(self, owner: str) -> list[str]:
-        """The Apps behind a load balancer."""
+        """The Apps behind a load balancer; of an App, the shared listeners that it is behind."""
+        if owner == self.shared.owner:
+            return self.shared.app_ids
         if not self.is_owner(owner):
-            return []
+            is_behind = owner in self._world.members.get(SHARED, ())
+            return [self.shared.owner] if is_behind else []
         used = self.registry.groups_used_by(owner.removeprefix(OWNER_PREFIX))
         return sorted({app_id for group in used for app_id in self._world.members.get(group, ())})
 
@@ -403,7 +419,7 @@ class Balancing:
                 found |= dict.fromkeys(self.registry.pool_names(arn), ())
                 for key, pool in self._pools(arn):
                     found[pool.name] = (*found.get(pool.name, ()), (key, pool))
-        return found
+        return found | self.shared.pooled(state)
 
     def _pools(self, group: str) -> Iterable[tuple[RouteKey, ServedPool]]:
         of_ports = f"{group}:" if is_classic(group) else ""

@@ -16,9 +16,16 @@ from portway.manifests.marathon.scheduling import Making
 from portway.manifests.marathon.write import from_app
 
 
-def app_of_entry(entry: Entry, *, enforces_role: bool = False) -> App:
-    """The App of an app or pod."""
-    making = Making(app_id=entry.app_id, version=entry.config_version, enforces_role=enforces_role)
+def app_of_entry(
+    entry: Entry, *, enforces_role: bool = False, groups: tuple[str, ...] = ("*",)
+) -> App:
+    """The App of an app or pod. `groups`: those of marathon-lb's labels whose ports are served."""
+    making = Making(
+        app_id=entry.app_id,
+        version=entry.config_version,
+        enforces_role=enforces_role,
+        groups=groups,
+    )
     make = to_app if entry.kind == APP else to_pod_app
     return make(entry.definition, making)
 

@@ -22,6 +22,7 @@ class MarathonSettings:
     leader: str = (
         "127.0.0.1:8080"  # this server's address, as X-Marathon-Leader and /v2/leader say it
     )
+    groups: tuple[str, ...] = ("*",)  # of marathon-lb's labels: whose ports are served
     version: str = "1.11.24"  # of Marathon, whose behaviour this is
 
 
@@ -30,4 +31,8 @@ def settings_of(config: Config) -> MarathonSettings:
     host, _, number = (config.listen or "localhost:0").rpartition(":")
     if host in ("", "0.0.0.0", "[::]"):  # noqa: S104  (every address is none that a client could go to)
         host = gethostname()
-    return MarathonSettings(service_ports=config.service_ports, leader=f"{host}:{number}")
+    return MarathonSettings(
+        service_ports=config.service_ports,
+        leader=f"{host}:{number}",
+        groups=config.marathon_groups,
+    )
