@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
 from portway.api.marathon.call import Endpoint
 from portway.api.marathon.routes import ENDPOINTS
@@ -46,9 +47,90 @@ An app of Marathon is an App of portway: `/web` is `marathon/web`, `/shop/web` i
 """
 
 
+_EVENTS = """
+## Events
+
+`GET /v2/events` with `Accept: text/event-stream` is a stream of what happens from then on; without that header it is 405.
+
+```console
+$ curl -N -H 'Accept: text/event-stream' 'http://127.0.0.1:8080/v2/events?event_type=status_update_event'
+```
+
+An event is `event: KIND`, `data: JSON` and an empty line. The JSON has `eventType` and `timestamp`, and what the table says.
+`event_type` may be given several times; without it everything is told. A quiet stream gets an empty line every 15 seconds.
+
+- **Order.** A deployment is told of before its tasks, and done after them. A task goes through `TASK_STAGING`, `TASK_RUNNING`, `TASK_KILLING` and
+  `TASK_KILLED`, none left out; one that ends by itself is `TASK_FAILED` or `TASK_FINISHED`, one whose node is away `TASK_UNREACHABLE`.
+  Nobody is told that a task runs before it does. There is no `TASK_STARTING`: a task is staged until it runs.
+- **Who does not read** is cut off once 1024 events wait for it; nobody else waits. A stream ends with the server, and when its
+  leadership is given up; what happened meanwhile is not told again, so a client asks for `/v2/apps` when it comes back.
+- **`plan`** is always the light form, `{id, steps, version}`, as in Marathon 1.11. `plan-format` is taken and changes nothing.
+
+| event | what else its JSON says | when |
+|---|---|---|
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventKind:
+    """One event of Marathon's. `fields`: none, for one that never happens here; then `when` says why."""
+
+    kind: str
+    fields: tuple[str, ...] = ()
+    when: str
+
+
+def _kind(kind: str, fields: str, when: str) -> EventKind:
+    return EventKind(kind=kind, fields=tuple(fields.split()), when=when)
+
+
+_SUBSCRIPTIONS = "callbacks by subscription are gone since Marathon 1.5"
+_POD = "clientIp uri"
+_HOLDS = "appId version healthCheck"
+EVENTS = (
+    _kind("api_post_event", "clientIp uri appDefinition", "somebody sends the definition of one app"),
+    _kind("pod_created_event", _POD, "somebody makes a pod"),
+    _kind("pod_updated_event", _POD, "somebody changes a pod"),
+    _kind("pod_deleted_event", _POD, "somebody removes a pod"),
+    _kind("group_change_success", "groupId version", "definitions have changed; once for `/` and once for every group that was sent"),
+    _kind("group_change_failed", "groupId version reason", "a change is refused"),
+    _kind("deployment_info", "plan currentStep", "a step begins"),
+    _kind("deployment_step_success", "plan currentStep", "a step is done"),
+    _kind("deployment_step_failure", "plan currentStep", "the step of a deployment that fails or is cancelled"),
+    _kind("deployment_success", "id plan", "a deployment is done"),
+    _kind("deployment_failed", "id plan reason", "a deployment fails or is cancelled"),
+    _kind("status_update_event", "slaveId taskId taskStatus message appId host ipAddresses ports version", "a task changes its state; of a pod, for each container"),
+    _kind("instance_changed_event", "instanceId condition runSpecId agentId host runSpecVersion", "likewise, for the instance"),
+    _kind("add_health_check_event", _HOLDS, "a definition has a check it had not"),
+    _kind("remove_health_check_event", "appId", "a definition has lost a check"),
+    _kind("failed_health_check_event", "appId taskId healthCheck", "an instance is found unhealthy: once for each check, not for every failure; `taskId` is the instance's, as in Marathon"),
+    _kind("health_status_changed_event", "appId instanceId version alive", "an instance is found healthy or unhealthy"),
+    _kind("instance_health_changed_event", "instanceId runSpecId healthy runSpecVersion", "likewise"),
+    _kind("unhealthy_instance_kill_event", "appId taskId instanceId version reason host slaveId", "an instance is replaced because its checks fail"),
+    _kind("app_terminated_event", "appId", "an app is gone, with its last task"),
+    _kind("event_stream_attached", "remoteAddress", "somebody begins to listen; the first event of every stream"),
+    _kind("event_stream_detached", "remoteAddress", "somebody listens no more"),
+    _kind("unknown_instance_terminated_event", "", "an instance that nobody knows is never ended: it is somebody else's"),
+    _kind("unhealthy_task_kill_event", "", "Marathon 1.4's name of `unhealthy_instance_kill_event`"),
+    _kind("subscribe_event", "", _SUBSCRIPTIONS),
+    _kind("unsubscribe_event", "", _SUBSCRIPTIONS),
+    _kind("scheduler_registered_event", "", "there is no Mesos"),
+    _kind("scheduler_reregistered_event", "", "there is no Mesos"),
+    _kind("scheduler_disconnected_event", "", "there is no Mesos"),
+    _kind("framework_message_event", "", "there is no Mesos"),
+)  # fmt: skip
+
+
 def render_reference() -> str:
     """The whole page as Markdown."""
-    return _INTRODUCTION + "".join(_row(endpoint) for endpoint in ENDPOINTS)
+    rows = "".join(_row(endpoint) for endpoint in ENDPOINTS)
+    return _INTRODUCTION + rows + _EVENTS + "".join(_event_row(event) for event in EVENTS)
+
+
+def _event_row(event: EventKind) -> str:
+    fields = ", ".join(f"`{name}`" for name in event.fields)
+    when = event.when if fields else f"never: {event.when}"
+    return f"| `{event.kind}` | {fields} | {when} |\n"
 
 
 def _row(endpoint: Endpoint) -> str:

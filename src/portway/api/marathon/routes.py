@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portway.api.marathon import apps, deployments, groups, misc, pods, queue, tasks
+from portway.api.marathon import apps, deployments, events, groups, misc, pods, queue, tasks
 from portway.api.marathon.call import Endpoint
 from portway.api.roles import Role
 
@@ -278,6 +278,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         path="/v2/queue/{id}/delay",
         handle=queue.reset_delay,
         tells="has the next start wait no longer",
+    ),
+    Endpoint(
+        method="GET",
+        path="/v2/events",
+        handle=events.stream_events,
+        tells="what happens from now on, as server-sent events",
+        parameters=("event_type", "plan-format"),
+        differs="plans are always the light form, as in Marathon 1.11",
     ),
     Endpoint(
         method="GET",

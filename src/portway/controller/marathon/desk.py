@@ -38,6 +38,7 @@ from portway.controller.marathon.watching import Watcher
 from portway.controller.saving import to_the_end
 from portway.controller.world import World
 from portway.core.app import App
+from portway.core.errors import PortwayError
 from portway.core.marathon.names import parse_time, segments_of, time_text
 from portway.manifests.marathon.refusal import Violation, invalid
 from portway.store.base import Store
@@ -93,6 +94,7 @@ class Marathon:
             happenings=self.happenings,
             app_of=self.app_of,
             saving=to_the_end,
+            catch_up=lambda app_ids: self.watcher.catch_up(app_ids),
         )
         self.watcher = Watcher(self, around.world, around.clock)
         around.noticed = self._notice
@@ -149,13 +151,22 @@ class Marathon:
     ) -> Deployment:
         """Change definitions; the deployment that brings the Apps there. Nothing is stored of what is refused."""
         async with self._lock:
-            wanted = change(self.catalogue)
-            deployment = self._make(wanted)
-            conflicting = self._conflicts(deployment, force=force)
-            await self._check(deployment.changes)
-            await to_the_end(self._store(deployment, conflicting))
+            try:
+                deployment = await self._change(change, force=force)
+            except PortwayError as error:
+                version = self._next_version()
+                told = {"groupId": "/", "version": version, "reason": str(error)}
+                self.happenings.publish("group_change_failed", **told)
+                raise
         self._tell(deployment)
         self.runner.wake()
+        return deployment
+
+    async def _change(self, change: Callable[[Catalogue], Wanted], *, force: bool) -> Deployment:
+        deployment = self._make(change(self.catalogue))
+        conflicting = self._conflicts(deployment, force=force)
+        await self._check(deployment.changes)
+        await to_the_end(self._store(deployment, conflicting))
         return deployment
 
     async def adopt_count(self, entry: Entry, count: int) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from portway.core.instance import InstanceRecord
 
 FAILED, FINISHED, KILLED = "TASK_FAILED", "TASK_FINISHED", "TASK_KILLED"
+STAGING, RUNNING, KILLING = "TASK_STAGING", "TASK_RUNNING", "TASK_KILLING"
+_RANKS = {STAGING: 0, RUNNING: 1, "TASK_UNREACHABLE": 1, KILLING: 2}
+_ENDED = 3
 
 
 def ending_of(record: InstanceRecord) -> tuple[str, str]:
@@ -23,3 +26,15 @@ def is_health_kill(record: InstanceRecord) -> bool:
     """Whether it was taken away because it was found to fail, not because it ended."""
     asked = record.draining_at_ms is not None or record.stopping_at_ms is not None
     return asked and record.failed
+
+
+def states_since(before: str | None, after: str, record: InstanceRecord) -> list[str]:
+    """The states a task went through since one was told, none left out because several came at once."""
+    if before == after:
+        return []
+    rank_before = -1 if before is None else _RANKS.get(before, _ENDED)
+    rank_after = _RANKS.get(after, _ENDED)
+    asked = record.draining_at_ms is not None or record.stopping_at_ms is not None
+    passed = {STAGING: True, RUNNING: record.started_at_ms is not None, KILLING: asked}
+    between = [s for s, was in passed.items() if was and rank_before < _RANKS[s] < rank_after]
+    return [*between, after]

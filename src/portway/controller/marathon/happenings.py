@@ -6,51 +6,90 @@ A slow listener never holds the others back: one that leaves too much unread is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
+
+from portway.core.marathon.names import time_text
 
 UNREAD_MAX = 1024  # Marathon's --event_stream_max_outstanding_messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """One event as Marathon's clients get it: `kind` is its eventType, `fields` what else its JSON says."""
+    """One event: `kind` is its eventType, `fields` what else its JSON says. `frame`: written once, for all who listen."""
 
     kind: str
     at_ms: int
     fields: Mapping[str, Any]
+    frame: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", _frame(self.kind, self.at_ms, self.fields))
+
+
+def _frame(kind: str, at_ms: int, fields: Mapping[str, Any]) -> bytes:
+    """A server-sent event, with the line ends that Marathon writes."""
+    told = {**fields, "eventType": kind, "timestamp": time_text(at_ms)}
+    return b"event: %b\r\ndata: %b\r\n\r\n" % (kind.encode(), msgspec.json.encode(told))
 
 
 class Listener:
-    """What one listener has not read yet; it ends once it was cut off or everybody is sent away."""
+    """What one listener has not read yet; it ends once it was cut off or everybody is sent away.
 
-    def __init__(self, unread_max: int) -> None:
-        self._queue: asyncio.Queue[Happening | None] = asyncio.Queue()
-        self._unread_max = unread_max
+    `kinds` are the events it wants, none for all. `ended` is set as soon as nothing more comes.
+    """
+
+    def __init__(self, unread_max: int, kinds: Collection[str] = ()) -> None:
         self.is_cut_off = False
+        self.ended = asyncio.Event()
+        self._kinds = frozenset(kinds)
+        self._unread: deque[Happening] = deque()
+        self._unread_max = unread_max
+        self._news = asyncio.Event()
 
     def put(self, happening: Happening) -> bool:
         """Whether there was room for it."""
-        if self._queue.qsize() >= self._unread_max:
+        if self._kinds and happening.kind not in self._kinds:
+            return True
+        if len(self._unread) >= self._unread_max:
+            self.is_cut_off = True
             return False
-        self._queue.put_nowait(happening)
+        self._unread.append(happening)
+        self._news.set()
         return True
 
     def end(self) -> None:
-        """Nothing more comes."""
-        self.is_cut_off = True
-        self._queue.put_nowait(None)
+        """Nothing more comes; what is unread can still be read."""
+        self.ended.set()
+        self._news.set()
+
+    async def wait(self) -> None:
+        """Until there is something to read, or nothing more comes."""
+        await self._news.wait()
+
+    def take(self) -> list[Happening]:
+        """All that is unread."""
+        taken = list(self._unread)
+        self._unread.clear()
+        if not self.ended.is_set():
+            self._news.clear()
+        return taken
 
     def __aiter__(self) -> AsyncIterator[Happening]:
         return self
 
     async def __anext__(self) -> Happening:
-        happening = await self._queue.get()
-        if happening is None:
-            raise StopAsyncIteration
-        return happening
+        while not self._unread:
+            if self.ended.is_set():
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        return self._unread.popleft()
 
 
 class Happenings:
@@ -68,6 +107,8 @@ class Happenings:
 
     def publish(self, kind: str, /, **fields: Any) -> None:
         """Tell everybody; a field that is None is left out."""
+        if not self._listeners:
+            return
         told = {name: value for name, value in fields.items() if value is not None}
         happening = Happening(kind=kind, at_ms=self._now_ms(), fields=told)
         for listener in tuple(self._listeners):
@@ -76,9 +117,9 @@ class Happenings:
                 listener.end()
 
     @contextmanager
-    def listening(self) -> Generator[Listener]:
-        """What happens from this moment on, until the block is left."""
-        listener = Listener(self._unread_max)
+    def listening(self, kinds: Collection[str] = ()) -> Generator[Listener]:
+        """What happens from this moment on, of these kinds or of all, until the block is left."""
+        listener = Listener(self._unread_max, kinds)
         self._listeners.add(listener)
         try:
             yield listener

@@ -6,7 +6,7 @@ It looks at documents and Apps only and remembers nothing that matters, so it go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -66,7 +66,10 @@ class StepFailed(Exception):
 
 
 class Runner:
-    """`app_of` makes the App of an entry. The one task that ends deployments; others end one by `cancel`."""
+    """`app_of` makes the App of an entry. The one task that ends deployments; others end one by `cancel`.
+
+    `catch_up` tells what happened to Apps: called before the end of their step is told.
+    """
 
     def __init__(
         self,
@@ -79,10 +82,12 @@ class Runner:
         happenings: Happenings,
         app_of: Callable[[Entry], App],
         saving: Callable[[Coroutine[None, None, None]], Awaitable[None]],
+        catch_up: Callable[[Iterable[str]], None],
     ) -> None:
         self._catalogue, self._documents = catalogue, documents
         self._operations, self._world, self._clock = operations, world, clock
         self._happenings, self._app_of, self._saving = happenings, app_of, saving
+        self._catch_up = catch_up
         self._signal = asyncio.Event()
         self._lock = asyncio.Lock()  # one at a time says how far a deployment is
         self._told: dict[str, int] = {}  # by deployment: the step that was said to begin
@@ -151,6 +156,7 @@ class Runner:
             if not await self._act_all(deployment):
                 return
             self._retries.pop(deployment.id, None)
+            self._catch_up(_app_ids(deployment))
             self._happenings.publish("deployment_step_success", **_step_fields(deployment))
             after = replace(deployment, step=deployment.step + 1)
             if after.step < len(after.steps):
@@ -303,6 +309,13 @@ def is_converged(world: World, state: AppState) -> bool:
     return len(live) == state.count and all(
         r.identity.revision == target.id and is_healthy(world, r) for r in live
     )
+
+
+def _app_ids(deployment: Deployment) -> list[str]:
+    """The Apps of the step it is at."""
+    paths = {action.path for action in deployment.steps[deployment.step]}
+    entries = (c.after or c.before for c in deployment.changes if c.path in paths)
+    return [entry.app_id for entry in entries if entry is not None]
 
 
 def _step_fields(deployment: Deployment) -> dict[str, object]:

@@ -6,8 +6,8 @@ It is called at every change the controller notices and decides nothing; the las
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -15,7 +15,13 @@ import structlog
 from portway.controller.clock import Clock
 from portway.controller.marathon.catalogue import APP, Catalogue, Entry, TaskFailure
 from portway.controller.marathon.documents import MarathonDocuments
-from portway.controller.marathon.endings import ending_of, is_health_kill
+from portway.controller.marathon.endings import (
+    KILLED,
+    KILLING,
+    ending_of,
+    is_health_kill,
+    states_since,
+)
 from portway.controller.marathon.happenings import Happenings
 from portway.controller.marathon.sight import (
     Seen,
@@ -63,10 +69,11 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What was last told of an instance."""
+    """What was last told of an instance, and how it was seen then."""
 
     state: str
     alive: bool | None
+    seen: Seen
 
 
 class Watcher:
@@ -78,6 +85,7 @@ class Watcher:
         self._signal = asyncio.Event()
         self._told: dict[str, dict[str, _Told]] = {}  # by App, then instance
         self._entries: dict[str, Entry] = {}  # as they were last told, for what goes
+        self._failures: list[TaskFailure] = []  # told, and not kept yet
 
     def note(self, app_ids: Iterable[str]) -> None:
         """Something about these Apps may have changed."""
@@ -99,14 +107,21 @@ class Watcher:
         while True:
             await self._signal.wait()
             self._signal.clear()
-            pending, self._pending = self._pending, set()
-            for app_id in sorted(pending):
+            for app_id in sorted(self._pending):
+                self._pending.discard(app_id)
                 try:
-                    for failure in self.look(app_id):
-                        await self._keep(failure)
+                    self._failures += self.look(app_id)
+                    while self._failures:
+                        await self._keep(self._failures.pop(0))
                     await self._adopt(app_id)
                 except Exception:  # ours to mend; what happens to others is told all the same
                     log.exception("marathon_watcher_broke", app=app_id)
+
+    def catch_up(self, app_ids: Iterable[str]) -> None:
+        """Tell now what has happened to these Apps, before what follows from it is told."""
+        for app_id in app_ids:
+            if app_id in self._pending:
+                self._failures += self.look(app_id)
 
     async def _adopt(self, app_id: str) -> None:
         """Who scales the App by other means changes its definition."""
@@ -144,18 +159,30 @@ class Watcher:
         for record in _tasks(state):
             before, after = told.get(record.id), self._now(entry, state, record)
             now[record.id] = after
-            if before is None and record.phase is Phase.GONE and told:
-                continue  # it had gone before anybody looked
-            self._tell(entry, self._seen(entry, state, record), before, after)
+            self._tell(entry, before, after)
             if (before is None or before.state != after.state) and record.phase is Phase.GONE:
                 failures += self._failure(entry, state, record)
+        self._tell_forgotten(entry, told, now)
         self._told[app_id] = now
         return failures
 
     def _end(self, app_id: str, entry: Entry, told: dict[str, _Told]) -> None:
+        self._tell_forgotten(entry, told, {})
         self._told.pop(app_id, None)
         if self._entries.pop(app_id, None) is not None and entry.kind == APP:
             self._desk.happenings.publish("app_terminated_event", appId=entry.path)
+
+    def _tell_forgotten(
+        self, entry: Entry, told: Mapping[str, _Told], now: Mapping[str, _Told]
+    ) -> None:
+        """Who is not even remembered any more is gone, and was told to be so."""
+        for name, before in told.items():
+            record = before.seen.record
+            if name not in now and record.phase is not Phase.GONE:
+                asked = record.stopping_at_ms or self._clock.now_ms()
+                gone = replace(record, phase=Phase.GONE, stopping_at_ms=asked)
+                after = _Told(state=KILLED, alive=None, seen=replace(before.seen, record=gone))
+                self._tell(entry, before, after)
 
     def _seen(self, entry: Entry, state: AppState, record: InstanceRecord) -> Seen:
         return self._desk.sight.see(entry, state, record)
@@ -163,17 +190,18 @@ class Watcher:
     def _now(self, entry: Entry, state: AppState, record: InstanceRecord) -> _Told:
         seen = self._seen(entry, state, record)
         if record.phase is Phase.GONE:
-            return _Told(state=ending_of(record)[0], alive=None)
-        return _Told(state=seen.state, alive=seen.alive)
+            return _Told(state=ending_of(record)[0], alive=None, seen=seen)
+        return _Told(state=seen.state, alive=seen.alive, seen=seen)
 
-    def _tell(self, entry: Entry, seen: Seen, before: _Told | None, after: _Told) -> None:
-        if before is None or before.state != after.state:
-            self._tell_state(entry, seen, after.state)
+    def _tell(self, entry: Entry, before: _Told | None, after: _Told) -> None:
+        told = before.state if before is not None else None
+        for task_state in states_since(told, after.state, after.seen.record):
+            self._tell_state(entry, after.seen, task_state, is_last=task_state == after.state)
         was_alive = before.alive if before is not None else None
         if after.alive is not None and after.alive != was_alive and has_health_checks(entry):
-            self._tell_health(entry, seen, alive=after.alive)
+            self._tell_health(entry, after.seen, alive=after.alive)
 
-    def _tell_state(self, entry: Entry, seen: Seen, state: str) -> None:
+    def _tell_state(self, entry: Entry, seen: Seen, state: str, *, is_last: bool) -> None:
         publish, record = self._desk.happenings.publish, seen.record
         name, version = self._name(entry, record), version_of(seen, entry)
         for task in self._task_names(entry, record):
@@ -182,7 +210,7 @@ class Watcher:
                 slaveId=record.identity.node,
                 taskId=task,
                 taskStatus=state,
-                message=ending_of(record)[1] if record.phase is Phase.GONE else "",
+                message=ending_of(record)[1] if is_last and record.phase is Phase.GONE else "",
                 appId=entry.path,
                 host=seen.host,
                 ipAddresses=seen.addresses,
@@ -198,13 +226,11 @@ class Watcher:
             host=seen.host,
             runSpecVersion=version,
         )
-        if record.phase >= Phase.DRAINING and is_health_kill(record):
+        if state == KILLING and is_health_kill(record):
             self._tell_kill(entry, seen)
 
     def _tell_kill(self, entry: Entry, seen: Seen) -> None:
         record = seen.record
-        if record.phase is Phase.GONE:
-            return  # it was told when it began to leave
         self._desk.happenings.publish(
             "unhealthy_instance_kill_event",
             appId=entry.path,
