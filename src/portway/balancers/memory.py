@@ -104,11 +104,11 @@ class MemoryBalancer:
     async def observe(self, owners: Collection[str] | None = None) -> tuple[ServedRoute, ...]:
         """The routes as served, in the order of their listeners."""
         self._ready("fail_next_observe")
-        return tuple(
-            self._served_route(self.served[key])
-            for key in sorted(self.served)
-            if owners is None or self.served[key].owner in owners
+        wanted = (
+            key for key, route in self.served.items() if owners is None or route.owner in owners
         )
+        in_order = sorted(wanted, key=lambda key: (key.address, key.service_port))
+        return tuple(self._served_route(self.served[key]) for key in in_order)
 
     async def info(self) -> BalancerInfo:
         """A balancer without processes."""
