@@ -158,6 +158,8 @@ def _ports(state: AppState, app: App, leases: Sequence[Lease]) -> list[PortView]
 
 
 def _why(spec: PortSpec, host_ports: list[int], *, assigned: bool) -> str:
+    if spec.unserved:
+        return spec.unserved
     if not is_routed(spec):
         what = "UDP is" if spec.protocol is Protocol.UDP else "it is"
         which = "a leased host port" if spec.host_port is None else "the host port as written"

@@ -447,6 +447,8 @@ def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:
 
 def _published_note(state: AppState, spec: PortSpec) -> str:
     """Who leads to a port that has no listener of its own."""
+    if spec.unserved:
+        return spec.unserved
     bound = state.target.app.targets if state.target else ()
     groups = {
         one.group.split("/")[-2:][0] for one in bound if one.container_port == spec.container_port

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from portway.config import Config
 from portway.controller.balancing.judged import judged
+from portway.controller.balancing.shared_shown import map_of_shared
 from portway.controller.balancing.shown import balanced_urls, map_of_balancers
 from portway.controller.lookup import find_stack, releases_running
 from portway.controller.loop import Controller
@@ -113,7 +114,8 @@ class Reads:
             find_stack(self.controller.world, stack)
         world, balancing = self.controller.world, self.controller.balancing
         routes = present_map(world, stack, self.config.public_address)
-        return (*routes, *map_of_balancers(world, balancing, stack))
+        shared = map_of_shared(world, balancing.shared, stack)
+        return (*routes, *map_of_balancers(world, balancing, stack), *shared)
 
     async def events(
         self, *, after: int = 0, stack: str = "", follow: bool = False, limit: int = 1000

@@ -171,17 +171,17 @@ class SharedListeners:
             del self._stamps[name]
             self.certificates.pop(name, None)
             self.faults.pop(name, None)
-        changed = [name for name in sorted(named) if await self._reread(name)]
+        changed = [name for name in sorted(named) if self._reread(name)]
         if changed or gone:
             with suppress(BalancerError):  # the loop tries again
                 await serve()
             self._touch(OWNER)
 
-    async def _reread(self, name: str) -> bool:
+    def _reread(self, name: str) -> bool:
         """Whether the file is another than it was. One that cannot be used leaves what was read before."""
         directory = self.settings.certificates
         path = directory / name if directory is not None else None
-        stamp = await asyncio.to_thread(_stamp, path) if path is not None else None
+        stamp = _stamp(path) if path is not None else None
         if name in self._stamps and self._stamps[name] == stamp:
             return False
         self._stamps[name] = stamp
@@ -190,7 +190,7 @@ class SharedListeners:
             self.faults[name] = f"the certificate {name} is not served: {where}"
             return True
         try:
-            pem = await asyncio.to_thread(path.read_bytes)
+            pem = path.read_bytes()
             target = f"{_TARGET}/{name}"
             self.certificates[name] = read_certificate(target, pem, b"", now_ms=self._clock.now_ms())  # fmt: skip
             self.faults.pop(name, None)

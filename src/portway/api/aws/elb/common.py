@@ -59,8 +59,12 @@ async def change(face: Face, request: Request, by: Change) -> ClassicBalancer:
         before = find(face, request["LoadBalancerName"])
         after = await by(before)
         await registry.put(after)
-    if registry.certificates != face.operations.balancing.certificates.keys():
-        await face.operations.balancing.load_certificates()
+    balancing = face.operations.balancing
+    if (
+        registry.certificates
+        != balancing.certificates.keys() - balancing.shared.certificates.keys()
+    ):
+        await balancing.load_certificates()
     face.operations.balancing.touch()
     return after
 
