@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from portway.core.balancing.model import OWNER_PREFIX
+from portway.core.balancing.shared import OWNER as SHARED_OWNER
 from portway.core.balancing.targets import TargetHealth, TargetState
 from portway.core.balancing.told import conditions_text
 from portway.core.diagnosis import conclude
@@ -37,14 +38,22 @@ def diagnose_rules(
         taken = [name for name, weight in action.pools if weight]
         used = [pool for pool in route.pools if pool.name in taken]
         for pool in used:
-            hops += _pool(pool, pools.get(pool.name, PoolFacts()))
+            if is_shared(route):
+                hops.append(_shared_pool(pool))
+            else:
+                hops += _pool(pool, pools.get(pool.name, PoolFacts()))
         hops += [] if used else [_nowhere()]
     return conclude(subject, hops, fine=hops[0].text)
 
 
 def balancer_name(route: Route) -> str:
     """What its makers call the load balancer that a route with rules belongs to."""
-    return group_name(route.owner)
+    return "the virtual hosts" if is_shared(route) else group_name(route.owner)
+
+
+def is_shared(route: Route) -> bool:
+    """Whether it is a listener that Apps share by virtual hosts."""
+    return route.owner == SHARED_OWNER
 
 
 def _rule(route: Route, action: Action, rule: str, asked: str) -> Hop:
@@ -57,7 +66,8 @@ def _rule(route: Route, action: Action, rule: str, asked: str) -> Hop:
     rules = "; ".join([*shown, *([f"and {more} more"] if more else [])])
     text = f"no rule of {balancer_name(route)} matches {asked} ({rules}), so its default action {_does(action)}"
     if isinstance(action, Respond) and action.status >= 400:
-        fix = "ask for what a rule matches, or add one: `aws elbv2 create-rule`"
+        add = "give an app this host (label HAPROXY_0_VHOST)" if is_shared(route) else "add one: `aws elbv2 create-rule`"  # fmt: skip
+        fix = f"ask for what a rule matches, or {add}"
         return Hop(name="rule", verdict=Verdict.BROKEN, text=text, fix=fix)
     return _ok(text)
 
@@ -105,6 +115,20 @@ def _pool(pool: Pool, facts: PoolFacts) -> Iterator[Hop]:
     yield Hop(name="server", verdict=Verdict.BROKEN, text=text, fix=fix)
 
 
+def _shared_pool(pool: Pool) -> Hop:
+    name, total = group_name(pool.name), len(pool.endpoints)
+    ready = [e.state for e in pool.endpoints].count(EndpointState.READY)
+    if ready:
+        return _ok(f"{ready} of {total} instances of {name} take requests", "server")
+    some = f"{total} keep what they have" if total else "there are none"
+    return Hop(
+        name="server",
+        verdict=Verdict.BROKEN,
+        text=f"no instance of {name} takes requests: {some}",
+        fix=f"`portway why {name.partition(':')[0]}` says why; `portway ps` shows what runs",
+    )
+
+
 def _reason(told: str, health: TargetHealth) -> str:
     return f"{told} is unhealthy: {health.description}"
 
@@ -120,7 +144,7 @@ def _nowhere() -> Hop:
 
 def group_name(name: str) -> str:
     """Of an ARN, the name people chose: what comes before the id, if there is one. Other names are themselves."""
-    name = name.removeprefix(OWNER_PREFIX)
+    name = name.removeprefix(OWNER_PREFIX).replace("+", " and ")
     if not name.startswith("arn:"):
         return name
     words = name.rpartition(":")[2].split("/")

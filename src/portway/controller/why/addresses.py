@@ -9,7 +9,7 @@ from portway.controller.ports.host_ports import DOCKER_SOCKET, PROC
 from portway.controller.ports.kernel_sockets import KernelSocket, read_sockets
 from portway.controller.world import World
 from portway.core.app import Exposure
-from portway.core.diagnosis_rules import balancer_name
+from portway.core.diagnosis_rules import balancer_name, is_shared
 from portway.core.facts import Bound, Listening, OurPort
 from portway.core.instance import InstanceRecord
 from portway.core.ports import PortRange
@@ -66,17 +66,16 @@ def listener_at(
 
 
 def ruled_at(world: World, address: str, service_port: int) -> Route | None:
-    """The load balancer's listener at exactly that address."""
-    key = RouteKey(address=address, service_port=service_port)
-    return next(
-        (
-            route
-            for routes in world.applied.values()
-            for route in routes
-            if route.key == key and route.default is not None
-        ),
-        None,
-    )
+    """The load balancer's listener at exactly that address, else the one that virtual hosts share on all of them."""
+    found = [
+        route
+        for routes in world.applied.values()
+        for route in routes
+        if route.default is not None
+        and route.key.service_port == service_port
+        and (route.key.address == address or is_shared(route))
+    ]
+    return min(found, key=lambda route: route.key.address != address, default=None)
 
 
 def lease_at(world: World, number: int) -> tuple[AppState, InstanceRecord, int] | None:
@@ -115,7 +114,8 @@ def told_listener(owner: str, *, exposure: Exposure) -> OurPort:
 
 def told_balancer(route: Route) -> OurPort:
     """A listener of a load balancer, for people."""
-    return OurPort(what=f"a listener of load balancer {balancer_name(route)}", is_listener=True)
+    what = "listener of" if is_shared(route) else "listener of load balancer"
+    return OurPort(what=f"a {what} {balancer_name(route)}", is_listener=True)
 
 
 def told_lease(instance_id: str, container_port: int) -> OurPort:
