@@ -130,7 +130,9 @@ class Marathon:
     def app_of(self, entry: Entry) -> App:
         """The App that an entry means."""
         top = self.catalogue.groups.get(f"/{segments_of(entry.path)[0]}")
-        return app_of_entry(entry, enforces_role=bool(top and top.enforce_role))
+        return app_of_entry(
+            entry, enforces_role=bool(top and top.enforce_role), groups=self.settings.groups
+        )
 
     def find(self, path: str) -> Entry | None:
         """The app or pod of a path, one that was made otherwise too."""
