@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from portway.core.app import App, Breaker, PortSpec, Restart, Rollout
-from portway.core.errors import RequestError
+from portway.core.errors import EngineError, EngineErrorKind, RequestError
 from portway.core.state import DeploymentStatus
-from portway.engines.memory import ImageBehaviour
+from portway.engines.memory import Fault, ImageBehaviour
 from tests.controller.inprocess import WEB, Portway
 
 VIRTUAL_TIME = True
@@ -98,6 +98,20 @@ async def test_an_image_that_is_not_there_is_pulled_when_an_instance_starts(
     await portway.until(lambda: portway.app("shop/web").failures)
     assert "late" in portway.app("shop/web").failures[-1].reason
     assert portway.app("shop/web").deployment.status is DeploymentStatus.RUNNING
+    portway.engine.world.behaviours["late"] = ImageBehaviour()
+    await portway.settled()
+    assert len(portway.live("shop/web")) == 1
+
+
+async def test_a_registry_that_cannot_be_reached_fails_the_instance_and_another_is_tried(
+    portway: Portway,
+) -> None:
+    portway.engine.world.behaviours["late"] = ImageBehaviour(missing=True)
+    why = EngineError("The registry cannot be reached.", kind=EngineErrorKind.IMAGE_MISSING)
+    portway.engine.inject(Fault(operation="pull", error=why))
+    await portway.operations.put_app("shop", service(image="late", rollout=PATIENT))
+    await portway.until(lambda: portway.app("shop/web").failures)
+    assert "cannot be reached" in portway.app("shop/web").failures[0].reason
     portway.engine.world.behaviours["late"] = ImageBehaviour()
     await portway.settled()
     assert len(portway.live("shop/web")) == 1

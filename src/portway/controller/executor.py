@@ -171,8 +171,17 @@ class Executor:
         except EngineError as error:
             if error.kind != EngineErrorKind.IMAGE_MISSING:
                 raise
+            await self._pull_now(image)
+
+    async def _pull_now(self, image: str) -> None:
+        """A registry that cannot be reached fails the instance too: it is told why, and another is tried."""
+        try:
             async for _ in self._engine.pull(image):
                 pass
+        except EngineError as error:
+            raise EngineError(
+                error.message, hint=error.hint, retryable=False, kind=error.kind
+            ) from None
 
     def _check_policy(self, request: StartRequest) -> None:
         """What was allowed at the release may not be any more: a symlink can be changed in between."""
