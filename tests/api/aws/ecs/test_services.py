@@ -195,6 +195,9 @@ async def test_what_is_not_there_is_said_to_be_missing(with_cluster: Ecs) -> Non
     ecs = with_cluster
     found = await ecs("describe_services", cluster="c", services=["nope"])
     assert found["failures"] == [{"arn": f"{ARNS}service/c/nope", "reason": "MISSING"}]
+    of_another = "arn:aws:ecs:us-east-1:111111111111:service/c/web"
+    found = await ecs("describe_services", cluster="c", services=[of_another])
+    assert found["failures"] == [{"arn": of_another, "reason": "MISSING"}]
     code, told = await ecs.refusal("describe_services", cluster="nope", services=["x"])
     assert (code, told) == ("ClusterNotFoundException", "Cluster not found.")
     names = [f"s{n}" for n in range(11)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ _NAME_LENGTH_MAX = 255
 async def create_cluster(face: Face, request: Request) -> dict[str, Any]:
     """Keep a cluster; one that is there already is answered as it is."""
     name = request.get("clusterName") or DEFAULT_CLUSTER
-    if len(name) > _NAME_LENGTH_MAX or not all(c.isalnum() or c in "-_" for c in name):
+    if len(name) > _NAME_LENGTH_MAX or not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise invalid("Cluster name must be at most 255 letters, numbers, hyphens and underscores.")
     check_tags(request.get("tags", []))
     body = _given(request, fresh_cluster(name, face.now_ms()))

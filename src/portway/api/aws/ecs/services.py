@@ -15,7 +15,6 @@ from portway.api.aws.ecs.common import (
     find_cluster,
     invalid,
     is_arn,
-    last_part,
     listed,
     merged,
     missing,
@@ -294,8 +293,8 @@ async def describe_services(face: Face, request: Request) -> dict[str, Any]:
     for one in dict.fromkeys(wanted):
         found = await find_service(face, cluster, one)
         if found is None:
-            name = last_part(one) if is_arn(one) else one
-            failures.append(missing(names_of(face).service_arn(cluster, name)))
+            arn = one if is_arn(one) else names_of(face).service_arn(cluster, one)
+            failures.append(missing(arn))
         else:
             services.append(found)
     overview = await face.operations.overview(app_ids=[s.app_id for s in services])
