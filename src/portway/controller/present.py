@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from portway.controller.present_containers import present_containers
+from portway.controller.published import published_route
 from portway.controller.views import (
     AppView,
     CertificateView,
@@ -19,8 +20,7 @@ from portway.controller.views import (
     StackView,
 )
 from portway.controller.world import World, short_id
-from portway.core.app import Exposure, ListenerProtocol, PortSpec, Protocol
-from portway.core.balancing.model import is_classic
+from portway.core.app import Exposure, ListenerProtocol, PortSpec
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
@@ -320,7 +320,7 @@ def present_map(world: World, stack: str, public_address: str) -> tuple[MapRoute
             if is_routed(spec):
                 routes.extend(_map_routes(world, state, spec, public_address))
             else:
-                routes.append(_map_published(world, state, spec))
+                routes.append(published_route(world, state, spec))
     return tuple(routes)
 
 
@@ -412,56 +412,6 @@ def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint
     if _is_unready(world, record):
         return "not ready"
     return "not routed" if served is None else "standby"
-
-
-def _map_published(world: World, state: AppState, spec: PortSpec) -> MapRoute:
-    endpoints = [
-        MapEndpoint(
-            instance=short_id(r.id),
-            slot_name=f"{state.app_id.rpartition('/')[2]}.{r.identity.slot}",
-            host_address=lease.address,
-            host_port=lease.host_port,
-            container_port=lease.container_port,
-            target_address="",
-            target_port=0,
-            state="published",
-        )
-        for r in state.live
-        for lease in r.identity.leases
-        if lease.port_name == spec.name
-    ]
-    return MapRoute(
-        stack=state.app_id.rpartition("/")[0],
-        app=state.app_id.rpartition("/")[2],
-        port_name=spec.name,
-        exposure=spec.exposure.value,
-        protocol=spec.protocol.value,
-        address=spec.address or "",
-        service_port=0,
-        url="",
-        tls=False,
-        endpoints=tuple(endpoints),
-        note=_published_note(state, spec),
-    )
-
-
-def _published_note(state: AppState, spec: PortSpec) -> str:
-    """Who leads to a port that has no listener of its own."""
-    if spec.unserved:
-        return spec.unserved
-    bound = state.target.app.targets if state.target else ()
-    groups = {
-        one.group.split("/")[-2:][0] for one in bound if one.container_port == spec.container_port
-    }
-    if groups:
-        kind = (
-            "load balancer"
-            if any(is_classic(one.group) for one in bound)
-            else "load balancers of target group"
-        )
-        return f"behind the {kind} {', '.join(sorted(groups))}"
-    what = "UDP is" if spec.protocol is Protocol.UDP else "this port is"
-    return f"{what} published by the engine, not balanced"
 
 
 def present_release(
