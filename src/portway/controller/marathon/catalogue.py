@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +54,10 @@ class Entry:
         """How many instances it should have."""
         of = self.definition if self.kind == APP else self.definition.get("scaling") or {}
         return int(of.get("instances", 1))
+
+    def saying(self, definition: Mapping[str, Any]) -> Entry:
+        """It with another definition."""
+        return replace(self, definition=definition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

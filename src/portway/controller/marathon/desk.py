@@ -10,8 +10,8 @@ from typing import Protocol
 import structlog
 
 from portway.controller.clock import Clock
+from portway.controller.marathon.adopting import Adopter
 from portway.controller.marathon.catalogue import (
-    APP,
     Catalogue,
     Deployment,
     Entry,
@@ -32,7 +32,6 @@ from portway.controller.marathon.updates import (
     Wanted,
     make_deployment,
     reverted,
-    with_count,
 )
 from portway.controller.marathon.watching import Watcher
 from portway.controller.saving import to_the_end
@@ -95,8 +94,10 @@ class Marathon:
             app_of=self.app_of,
             saving=to_the_end,
             catch_up=lambda app_ids: self.watcher.catch_up(app_ids),
+            called_off=lambda app_id: self.adopter.called_off(app_id),
         )
         self.watcher = Watcher(self, around.world, around.clock)
+        self.adopter = Adopter(self, around.world)
         around.noticed = self._notice
 
     @property
@@ -113,6 +114,7 @@ class Marathon:
         """Read what was saved."""
         self.catalogue = await self.documents.load()
         self.watcher.resume()
+        self.adopter.resume()
         self.runner.wake()
 
     async def run(self) -> None:
@@ -120,6 +122,7 @@ class Marathon:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.runner.run())
             group.create_task(self.watcher.run())
+            group.create_task(self.adopter.run())
 
     async def abdicate(self) -> None:
         """Begin anew as another leader would: read everything again, and have listeners connect again."""
@@ -144,7 +147,9 @@ class Marathon:
         return self.catalogue.entries[path] if path is not None else self.foreign.of(app_id)
 
     def _notice(self, app_ids: Iterable[str]) -> None:
+        app_ids = tuple(app_ids)
         self.watcher.note(app_ids)
+        self.adopter.note(app_ids)
         if self.catalogue.deployments:
             self.runner.wake()
 
@@ -170,17 +175,6 @@ class Marathon:
         await self._check(deployment.changes)
         await to_the_end(self._store(deployment, conflicting))
         return deployment
-
-    async def adopt_count(self, entry: Entry, count: int) -> None:
-        """Have the definition say how many there are to be, after somebody scaled the App by other means."""
-
-        def change(catalogue: Catalogue) -> Wanted:
-            if catalogue.entries.get(entry.path) is not entry:
-                return Wanted()
-            said = with_count(entry, count)
-            return Wanted(apps=said) if entry.kind == APP else Wanted(pods=said)
-
-        await self.update(change)
 
     def plan(self, change: Callable[[Catalogue], Wanted]) -> Deployment:
         """The deployment that an update would be."""

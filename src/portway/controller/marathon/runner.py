@@ -83,11 +83,12 @@ class Runner:
         app_of: Callable[[Entry], App],
         saving: Callable[[Coroutine[None, None, None]], Awaitable[None]],
         catch_up: Callable[[Iterable[str]], None],
+        called_off: Callable[[str], None],
     ) -> None:
         self._catalogue, self._documents = catalogue, documents
         self._operations, self._world, self._clock = operations, world, clock
         self._happenings, self._app_of, self._saving = happenings, app_of, saving
-        self._catch_up = catch_up
+        self._catch_up, self._called_off = catch_up, called_off
         self._signal = asyncio.Event()
         self._lock = asyncio.Lock()  # one at a time says how far a deployment is
         self._told: dict[str, int] = {}  # by deployment: the step that was said to begin
@@ -212,6 +213,7 @@ class Runner:
         if ran is None or ours != ran.id:
             return
         if ran.status in (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED):
+            self._called_off(entry.app_id)
             why = ran.reason or f"the deployment of {entry.app_id} was {ran.status.value}"
             raise StepFailed(why)
 

@@ -43,7 +43,8 @@ class Wanted:
     """What an update asks for: definitions and groups by path, None = it is to go; what is not named stays.
 
     `restart`: these are restarted also if nothing changes. `victims`: instances that are to go, by path.
-    `within_policy`: the policy binds whoever asks; `policies` says so for single paths.
+    `within_policy`: the policy binds whoever asks; `policies` says so for single paths. `config_versions`: what runs already
+    is of that version of the definition, so nothing is replaced.
     """
 
     apps: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Wanted:
     victims: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     within_policy: bool = False
     policies: Mapping[str, bool] = field(default_factory=dict)
+    config_versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +139,13 @@ def _next_entry(
     fresh = Entry(path=path, kind=kind, definition={**said, "version": version}, app_id="")
     change = change_of(before.spec if before is not None else None, fresh.spec)
     is_restart = path in wanted.restart
-    if before is not None and change is Change.NOTHING and not is_restart:
+    kept = before.config_version if before is not None else ""
+    runs = wanted.config_versions.get(path, kept)
+    if before is not None and change is Change.NOTHING and not is_restart and runs == kept:
         return before
     info = version_info(_info_of(before), change, version, is_restart=is_restart)
+    if path in wanted.config_versions:
+        info = replace(info, last_config_change_at=runs)
     shown = {
         "lastScalingAt": info.last_scaling_at,
         "lastConfigChangeAt": info.last_config_change_at,

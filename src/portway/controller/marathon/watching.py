@@ -29,7 +29,6 @@ from portway.controller.marathon.sight import (
     containers_of,
     has_health_checks,
     version_of,
-    version_put,
 )
 from portway.controller.world import RUN_SLOT, World
 from portway.core.errors import PortwayError
@@ -60,10 +59,6 @@ class Desk(Protocol):
 
     def entry_of_app(self, app_id: str) -> Entry | None:
         """The entry that an App is shown as."""
-        ...
-
-    async def adopt_count(self, entry: Entry, count: int) -> None:
-        """Have the definition say so many."""
         ...
 
 
@@ -113,7 +108,6 @@ class Watcher:
                     self._failures += self.look(app_id)
                     while self._failures:
                         await self._keep(self._failures.pop(0))
-                    await self._adopt(app_id)
                 except Exception:  # ours to mend; what happens to others is told all the same
                     log.exception("marathon_watcher_broke", app=app_id)
 
@@ -122,18 +116,6 @@ class Watcher:
         for app_id in app_ids:
             if app_id in self._pending:
                 self._failures += self.look(app_id)
-
-    async def _adopt(self, app_id: str) -> None:
-        """Who scales the App by other means changes its definition."""
-        entry, state = self._desk.entry_of_app(app_id), self._world.apps.get(app_id)
-        if entry is None or entry.is_foreign or state is None or state.count == entry.count:
-            return
-        is_locked = entry.path in self._desk.catalogue.locked
-        if not is_locked and version_put(state) == entry.config_version:
-            try:
-                await self._desk.adopt_count(entry, state.count)
-            except PortwayError as error:
-                log.warning("marathon_count_not_adopted", path=entry.path, error=str(error))
 
     async def _keep(self, failure: TaskFailure) -> None:
         if failure.path not in self._desk.catalogue.entries:
