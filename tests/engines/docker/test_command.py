@@ -13,6 +13,7 @@ from portway.core.app import (
     ContainerOptions,
     HealthCheck,
     Network,
+    NetworkMode,
     Protocol,
     Resources,
     Volume,
@@ -29,7 +30,9 @@ from portway.engines.docker.command import (
     container_spec,
     identity_from_labels,
     network_body,
+    networks_of,
 )
+from portway.engines.docker.names import network_name
 
 SETTINGS = Settings(home_id="home1")
 LEASE = Lease(
@@ -358,6 +361,15 @@ def test_the_default_bridge_is_joined_without_aliases() -> None:
         "Container": "c",
         "EndpointConfig": {"Aliases": ["web"]},
     }
+
+
+def test_an_address_of_its_own_is_on_the_network_that_was_asked_for() -> None:
+    named = (Network(name="dcos", external=True),)
+    app = App(id="shop/web", image="i", networks=named, network_mode=NetworkMode.OWN)
+    asked = networks_of(request(app), SETTINGS)
+    assert [(use.name, use.external) for use in asked] == [("dcos", True)]
+    both = networks_of(request(replace(app, network_mode=NetworkMode.STACK)), SETTINGS)
+    assert [use.name for use in both] == [network_name("home1", "shop"), "dcos"]
 
 
 def test_a_stacks_network_says_whose_it_is() -> None:

@@ -12,6 +12,7 @@ from portway.core.app import (
     Constraint,
     ConstraintOperator,
     Exposure,
+    Network,
     NetworkMode,
     PortSpec,
     Protocol,
@@ -106,7 +107,9 @@ def test_networks_are_the_nodes_the_engines_bridge_or_one_with_an_address_each()
     assert made(container=IMAGE).network_mode is NetworkMode.HOST
     assert made(container=IMAGE, networks=BRIDGE).network_mode is NetworkMode.BRIDGE
     app = made(container=IMAGE, networks=[{"mode": "container", "name": "net"}])
-    assert (app.network_mode, [network.name for network in app.networks]) == (NetworkMode.OWN, ["net"])  # fmt: skip
+    assert (app.network_mode, app.networks) == (NetworkMode.OWN, (Network(name="net", external=True),))  # fmt: skip
+    app = made(container=IMAGE, networks=[{"mode": "container", "name": "default"}])
+    assert app.networks == (Network(name="default"),)  # the Stack's
 
 
 def test_a_port_for_both_protocols_is_two_with_one_host_port() -> None:

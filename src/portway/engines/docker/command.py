@@ -127,7 +127,7 @@ def network_body(name: str, *, home_id: str, stack: str) -> Body:
 
 
 def networks_of(request: StartRequest, settings: Settings) -> tuple[NetworkUse, ...]:
-    """The networks of the container that holds the instance's address, its stack's own first."""
+    """The networks of the container that holds the instance's address, the one with that address first."""
     app = request.revision.app
     if app.network_mode not in (NetworkMode.STACK, NetworkMode.OWN):
         return ()
@@ -138,7 +138,7 @@ def networks_of(request: StartRequest, settings: Settings) -> tuple[NetworkUse, 
             *(n.aliases for n in app.networks if n.name == "default" and not n.external),
         ),
     )
-    others = (
+    others = tuple(
         NetworkUse(
             name=n.name if n.external else network_name(settings.home_id, app.stack, n.name),
             aliases=_unique(request.aliases, n.aliases),
@@ -147,7 +147,9 @@ def networks_of(request: StartRequest, settings: Settings) -> tuple[NetworkUse, 
         for n in app.networks
         if n.external or n.name != "default"
     )
-    return (own, *others)
+    # An address of its own is on the network that was asked for, where one was.
+    has_another = app.network_mode is NetworkMode.OWN and any(use.external for use in others)
+    return others if has_another else (own, *others)
 
 
 def _unique(*groups: Iterable[str]) -> tuple[str, ...]:

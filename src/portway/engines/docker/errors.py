@@ -139,7 +139,7 @@ _RULES = (
     _Rule(
         pattern=r"network (?P<what>\S+) not found",
         message="the network {what} does not exist",
-        hint="Create it (`docker network create {what}`), or remove `external: true`.",
+        hint="Create it (`docker network create {what}`), or correct its name.",
         retryable=True,
     ),
     _Rule(

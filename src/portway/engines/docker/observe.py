@@ -173,8 +173,10 @@ class _Where:
     def address(self, summary: ContainerSummary) -> str:
         """The address that the container answers at; "" when it has none."""
         source = self.sandbox.summary if self.sandbox else summary
-        name = BRIDGE if _mode(source) in (BRIDGE, "default") else self.stack_network
         networks = (source.network_settings.networks if source.network_settings else None) or {}
+        mode = _mode(source)  # of several networks, the one it was made in
+        name = BRIDGE if mode in (BRIDGE, "default") else mode
+        name = name if name in networks else self.stack_network
         endpoint = networks.get(name)
         return endpoint.ip_address if endpoint else ""
 

@@ -19,7 +19,8 @@ refused with its status, its path and its words. Then each definition becomes an
 
 - **Networks.** Without any, and with `host`, ports are the node's: `$PORT0` is what was leased, `requirePorts` asks for the very number.
   `container/bridge` is Docker's default bridge with a host port for each mapping. `container` gives each instance an address of its own
-  on the network that is named, which is one of its group's; a mapping without `hostPort` takes none of the node's ports.
+  on Docker's network of that name, which has to be there (`docker network create NAME`) and which apps of all groups share; a mapping
+  without `hostPort` takes none of the node's ports.
 - **Service ports** are listened on by portway's balancer, for TCP. A port that is on the node under the same number already (`requirePorts`,
   or a `hostPort` that is the `servicePort`) needs no listener. UDP ports are the node's alone.
 - **Commands.** `cmd` is run by `/bin/sh -c`, in an image in place of its entry point; `args` are given to the image's entry point. Without an
@@ -35,7 +36,7 @@ refused with its status, its path and its words. Then each definition becomes an
 `portway deploy app.json` takes an app, a pod, a group or an array of them, and what `GET` shows of an app; a `marathon.json` is found in its
 directory without being named. An App is called by its id without
 the groups that all of them are in: `/shop/web` and `/shop/db` are `web` and `db`. Service ports that are 0 are assigned. Dependencies wait
-until what they name in the file is healthy. A deploy that fails goes back. A container network without a name is that of the stack, and roles
+until what they name in the file is healthy. A deploy that fails goes back. A container network without a name is that of the stack (as one named `default` is), and roles
 have no meaning. Unknown fields, and those without an effect, are told as warnings.
 
 `portway convert --to marathon` writes any manifest as an app, a pod (of several containers) or a group, `portway convert app.json --to compose` the other way round. The text
