@@ -42,6 +42,22 @@ async def test_who_names_kinds_gets_those_alone(ask: Client) -> None:
     assert set(stream.events[0]["plan"]) == {"id", "steps", "version"}
 
 
+async def test_a_plan_tells_the_groups_it_changes_unless_it_is_to_be_light(ask: Client) -> None:
+    await ask.deploy("POST", "/v2/groups", {"id": "/g", "apps": [{**APP, "id": "a"}]})
+    async with listening(ask, "event_type=deployment_success") as stream:
+        await ask.deploy("POST", "/v2/apps", {**APP, "id": "/other"})
+        await ask.deploy("PUT", "/v2/apps/g/a", {"instances": 1})
+    made, scaled = (event["plan"] for event in stream.events)
+    assert made["original"]["apps"] == made["original"]["groups"] == []
+    assert [app["id"] for app in made["target"]["apps"]] == ["/other"]
+    counts = [
+        scaled[which]["groups"][0]["apps"][0]["instances"] for which in ("original", "target")
+    ]
+    assert counts == [2, 1]
+    assert scaled["target"]["groups"][0]["id"] == "/g"
+    assert scaled["target"]["version"] == scaled["version"]
+
+
 async def test_who_does_not_ask_for_a_stream_gets_none(ask: Client) -> None:
     for accept in ("*/*", "application/json", "text/event-streams"):
         status, told = await ask.refusal("GET", "/v2/events", accept=accept)

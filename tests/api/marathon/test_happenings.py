@@ -45,7 +45,9 @@ async def test_a_deployment_is_told_step_by_step(ask: Client) -> None:
     assert kinds == [*step, *step, "deployment_success"]
     first, plan = of(heard, "deployment_info")[0], of(heard, "deployment_success")[0]["plan"]
     assert first["currentStep"] == {"actions": [{"action": "StartApplication", "app": "/web"}]}
-    assert set(plan) == {"id", "steps", "version"}
+    assert set(plan) == {"id", "steps", "version", "original", "target"}
+    assert (plan["original"]["apps"], plan["target"]["id"]) == ([], "/")
+    assert [app["id"] for app in plan["target"]["apps"]] == ["/web"]
     assert plan["id"] == made.headers["marathon-deployment-id"]
     [group] = of(heard, "group_change_success")
     assert group == {"groupId": "/", "version": plan["version"]}

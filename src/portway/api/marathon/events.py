@@ -40,6 +40,7 @@ class EventStream:
     def __init__(self, call: Call) -> None:
         self._happenings = call.marathon.happenings
         self._kinds = frozenset(call.query.getlist("event_type"))
+        self._light = call.query.get("plan-format") == "light"
         self._address = call.client_ip
         self._closing = call.shared.closing
         self._heartbeat_s = call.shared.settings.heartbeat_s
@@ -83,8 +84,8 @@ class EventStream:
                 await listener.wait()
         except TimeoutError:
             return _HEARTBEAT
-        taken = listener.take()
-        return taken[0].frame if len(taken) == 1 else b"".join(one.frame for one in taken)
+        frames = [happening.frame(light=self._light) for happening in listener.take()]
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -64,7 +64,8 @@ An event is `event: KIND`, `data: JSON` and an empty line. The JSON has `eventTy
   Nobody is told that a task runs before it does. There is no `TASK_STARTING`: a task is staged until it runs.
 - **Who does not read** is cut off once 1024 events wait for it; nobody else waits. A stream ends with the server, and when its
   leadership is given up; what happened meanwhile is not told again, so a client asks for `/v2/apps` when it comes back.
-- **`plan`** is always the light form, `{id, steps, version}`, as in Marathon 1.11. `plan-format` is taken and changes nothing.
+- **`plan`** is `{id, steps, version, original, target}`, which clients of Marathon 1.5 to 1.7 need; of the two root groups it has the apps and
+  pods that the deployment changes. With `plan-format=light` it is `{id, steps, version}`, as in Marathon 1.11.
 
 | event | what else its JSON says | when |
 |---|---|---|

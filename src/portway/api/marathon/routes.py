@@ -285,7 +285,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handle=events.stream_events,
         tells="what happens from now on, as server-sent events",
         parameters=("event_type", "plan-format"),
-        differs="plans are always the light form, as in Marathon 1.11",
+        differs="the groups of a plan hold only what it changes; light plans have none, as in Marathon 1.11",
     ),
     Endpoint(
         method="GET",

@@ -16,26 +16,36 @@ import msgspec
 
 from portway.core.marathon.names import time_text
 
+_GROUPS_OF_PLAN = ("original", "target")
 UNREAD_MAX = 1024  # Marathon's --event_stream_max_outstanding_messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """One event: `kind` is its eventType, `fields` what else its JSON says. `frame`: written once, for all who listen."""
+    """One event: `kind` is its eventType, `fields` what else its JSON says."""
 
     kind: str
     at_ms: int
     fields: Mapping[str, Any]
-    frame: bytes = field(init=False, repr=False)
+    _frames: dict[bool, bytes] = field(default_factory=dict, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "frame", _frame(self.kind, self.at_ms, self.fields))
+    def frame(self, *, light: bool) -> bytes:
+        """It as a server-sent event, written once for all who listen; `light`: a plan without the groups it changes."""
+        light = light and "plan" in self.fields
+        if light not in self._frames:
+            self._frames[light] = self._written(light=light)
+        return self._frames[light]
 
-
-def _frame(kind: str, at_ms: int, fields: Mapping[str, Any]) -> bytes:
-    """A server-sent event, with the line ends that Marathon writes."""
-    told = {**fields, "eventType": kind, "timestamp": time_text(at_ms)}
-    return b"event: %b\r\ndata: %b\r\n\r\n" % (kind.encode(), msgspec.json.encode(told))
+    def _written(self, *, light: bool) -> bytes:
+        told: dict[str, Any] = {
+            **self.fields,
+            "eventType": self.kind,
+            "timestamp": time_text(self.at_ms),
+        }
+        if light:
+            told["plan"] = {k: v for k, v in told["plan"].items() if k not in _GROUPS_OF_PLAN}
+        # The line ends are those that Marathon writes.
+        return b"event: %b\r\ndata: %b\r\n\r\n" % (self.kind.encode(), msgspec.json.encode(told))
 
 
 class Listener:

@@ -23,7 +23,7 @@ from portway.controller.marathon.catalogue import (
 )
 from portway.controller.marathon.documents import ENDED_KEPT, MarathonDocuments
 from portway.controller.marathon.happenings import Happenings
-from portway.controller.marathon.shown import shown_plan
+from portway.controller.marathon.shown import whole_plan
 from portway.controller.marathon.sight import version_put
 from portway.controller.present import is_healthy
 from portway.controller.views import PromotionView, ReleaseView
@@ -288,7 +288,7 @@ class Runner:
         self._tell_end(ended)
 
     def _tell_end(self, ended: Deployment) -> None:
-        publish, plan = self._happenings.publish, shown_plan(ended)
+        publish, plan = self._happenings.publish, whole_plan(ended)
         if ended.status is Status.DONE:
             publish("deployment_success", id=ended.id, plan=plan)
             return
@@ -323,6 +323,6 @@ def _app_ids(deployment: Deployment) -> list[str]:
 def _step_fields(deployment: Deployment) -> dict[str, object]:
     step = deployment.steps[deployment.step]
     return {
-        "plan": shown_plan(deployment),
+        "plan": whole_plan(deployment),
         "currentStep": {"actions": [action.shown for action in step]},
     }
