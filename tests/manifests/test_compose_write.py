@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from portway.core.app import App
+from portway.core.app import App, NetworkMode, PortSpec
 from portway.manifests.compose import parse_compose
 from portway.manifests.compose_write import write_compose
 from portway.manifests.ecs import parse_ecs
@@ -60,3 +60,18 @@ def test_what_compose_cannot_say_is_named(changes: dict[str, object], paths: lis
 
 def test_no_apps_are_a_loss_and_no_crash() -> None:
     assert write_compose(()).losses
+
+
+def test_what_has_the_ports_of_its_node_is_a_service_with_listeners_and_all_that_is_lost_is_told():
+    spec = PortSpec(name="http", container_port=0, service_ports=(8000,))
+    other = PortSpec(name="8081", container_port=0)
+    app = App(
+        stack="s", name="web", command=("x",), ports=(spec, other), network_mode=NetworkMode.HOST
+    )
+    written = write_compose([app])
+    assert "network_mode" not in written.text
+    assert "target: 8000" in written.text
+    assert "0.0.0.0::8081" in written.text
+    told = {loss.path: loss.message for loss in written.losses}
+    assert "share the network of their stack" in told["network_mode"]
+    assert "$PORT" in told["ports[0].container_port"]

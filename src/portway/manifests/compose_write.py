@@ -14,7 +14,6 @@ from portway.core.app import (
     ContainerOptions,
     Exposure,
     HealthCheck,
-    NetworkMode,
     PortSpec,
     Protocol,
     Resources,
@@ -29,6 +28,7 @@ from portway.manifests.ecs_values import MIB
 from portway.manifests.losses import Loss, is_setting, losses
 
 _EVERYWHERE = "0.0.0.0"  # noqa: S104  (as compose writes a listener that portway chooses)
+_NAMELESS = 8080  # and the next ones, for ports that have no number at all
 
 _REASONS = {
     "containers": "a service of compose is one container",
@@ -39,6 +39,8 @@ _REASONS = {
     "essential": "a service of compose is one container",
     "network_mode": "services of compose share the network of their stack",
     "ports.address": "compose writes a listener that portway chooses with its address",
+    "health": "a check of compose is a command inside; without one the port is asked",
+    "ports.container_port": "compose wants a number; what runs listens on the port its instance has leased, $PORT",
     "ports": "compose has no ephemeral range and no ports in a row",
     "targets": "compose knows no target groups",
     "health_grace_s": "compose knows no target groups",
@@ -49,7 +51,7 @@ _REASONS = {
     "unreachable": "compose runs on one machine",
     "kill_oldest": "compose says nothing of which one goes",
     "further_checks": "a service of compose has one check",
-    "environment_form": "services are told portway's own variables, not Marathon's",
+    "environment_form": "services are told portway's own variables ($PORT, not $PORT0), not Marathon's",
 }
 
 
@@ -96,7 +98,6 @@ def _said(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _service(app: App) -> dict[str, Any]:
-    alone = app.network_mode in (NetworkMode.HOST, NetworkMode.NONE)
     return _said(
         {
             "image": app.image,
@@ -104,8 +105,7 @@ def _service(app: App) -> dict[str, Any]:
             "command": list(app.command or ()),
             "entrypoint": list(app.entrypoint or ()),
             "environment": dict(app.environment),
-            "network_mode": str(app.network_mode.value) if alone else None,
-            "ports": [written for spec in app.ports if (written := _port(spec))],
+            "ports": [_port(spec, nth) for nth, spec in enumerate(app.ports)],
             "expose": [str(number) for number in app.expose],
             "healthcheck": _check(app.health),
             "labels": {**{k: v for k, v in app.labels.items() if not is_setting(k)}, **_rollout_labels(app)},
@@ -147,13 +147,17 @@ def _seconds(duration_s: float) -> str:
     return f"{duration_s:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-def _port(spec: PortSpec) -> str | dict[str, Any]:
-    """As short as it can be said; a name of its own makes it a map."""
-    number = str(spec.container_port)
+def _port(spec: PortSpec, nth: int) -> str | dict[str, Any]:
+    """As short as it can be said; a name of its own makes it a map.
+
+    Compose wants a container port. Where each instance has its own it is only a name, and the listener's number serves.
+    """
+    listener = spec.service_ports[0] if spec.service_ports else spec.host_port
+    target = spec.container_port or listener or _NAMELESS + nth
+    number = str(target)
     end = "/udp" if spec.protocol is Protocol.UDP else ""
     if spec.exposure is Exposure.INTERNAL:
         return f"{number}{end}"
-    listener = spec.service_ports[0] if spec.service_ports else spec.host_port
     if listener is None:
         return f"{spec.address or _EVERYWHERE}::{number}{end}"
     if spec.name in (str(listener), f"{listener}-udp") and not spec.address:
@@ -161,7 +165,7 @@ def _port(spec: PortSpec) -> str | dict[str, Any]:
     return _said(
         {
             "name": spec.name,
-            "target": spec.container_port,
+            "target": target,
             "published": str(listener),
             "host_ip": spec.address,
             "protocol": spec.protocol.value,
