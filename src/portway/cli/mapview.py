@@ -47,7 +47,7 @@ def _balanced_lines(routes: Sequence[MapRoute], columns: int | None) -> list[str
     for route, (rule, group) in zip(routes, rules, strict=True):
         if listener != (route.address, route.service_port):
             listener, said = (route.address, route.service_port), ""
-            where = f"{route.address}:{route.service_port}"
+            where = f"{route.address or '*'}:{route.service_port}"
             lines.append(f"  {route.url}   load balancer {route.load_balancer}, {where}")
         shown, said = ("" if rule == said else rule), rule
         if not route.target_group:

@@ -140,6 +140,7 @@ class RuledListener:
     tls_policy: str = ""
     answer_without_endpoints: int = 503
     is_traced: bool = True
+    signs: bool = True  # answers of the balancer's own say that they are an ELB's
     headers_out: tuple[tuple[str, str], ...] = field(default=())
 
 

@@ -13,6 +13,7 @@ from portway.balancers.haproxy.listeners import Group, Listener, Server, bind_ad
 from portway.balancers.haproxy.patterns import acl, literal
 from portway.balancers.haproxy.request_lines import BACKEND_RULES
 from portway.balancers.haproxy.ruled_actions import (
+    SERVER,
     answer,
     body_path,
     chosen,
@@ -33,6 +34,9 @@ _ADDRESSES_MAX = 30  # of X-Forwarded-For, as ALB has it
 _EMPTY = "Service Temporarily Unavailable"
 # A worker that is finishing counts its servers as none, and still answers those who are connected.
 _IS_EMPTY = "if { nbsrv() eq 0 } !{ stopping }"
+_UNSIGNED = (
+    f"http-after-response del-header server if {{ res.hdr(server) -m str {SERVER.split()[2]} }}"
+)
 _REASONS = {
     400: "Bad Request",
     405: "Method Not Allowed",
@@ -160,6 +164,7 @@ def _frontend(listener: Listener, log: list[str]) -> list[str]:
         " !{ var(txn.own) -m found }",
         "http-after-response set-header connection close"
         f" if {{ date(),sub(sess.begun) gt {max(1, round(ruled.keep_alive_s))} }}",
+        *([] if ruled.signs else [_UNSIGNED]),
         *(f"http-after-response set-header {n} {literal(v)}" for n, v in ruled.headers_out),
         "use_backend %[var(txn.to)] unless { var(txn.to) -m beg . }",
         f"default_backend {listener.http_backend}",

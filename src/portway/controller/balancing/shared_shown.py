@@ -11,7 +11,7 @@ from portway.core.ports import LOOPBACK
 from portway.core.routes import Route, ServedEndpoint, ServedPool
 from portway.core.rules import Redirect
 
-NAME = "shared by virtual hosts"
+NAME = "of virtual hosts"
 
 
 def map_of_shared(world: World, shared: SharedListeners, stack: str = "") -> tuple[MapRoute, ...]:

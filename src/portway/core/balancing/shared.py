@@ -143,7 +143,7 @@ def _route(
         rules=rules,
         default=NOBODY,
         pools=tuple(pools[name] for name in sorted(wanted)),
-        ruled=RuledListener(is_traced=False),
+        ruled=RuledListener(is_traced=False, signs=False),
     )
 
 
