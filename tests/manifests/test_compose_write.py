@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -65,9 +66,8 @@ def test_no_apps_are_a_loss_and_no_crash() -> None:
 def test_what_has_the_ports_of_its_node_is_a_service_with_listeners_and_all_that_is_lost_is_told():
     spec = PortSpec(name="http", container_port=0, service_ports=(8000,))
     other = PortSpec(name="8081", container_port=0)
-    app = App(
-        stack="s", name="web", command=("x",), ports=(spec, other), network_mode=NetworkMode.HOST
-    )
+    [made] = task()
+    app = replace(made, ports=(spec, other), network_mode=NetworkMode.HOST)
     written = write_compose([app])
     assert "network_mode" not in written.text
     assert "target: 8000" in written.text
