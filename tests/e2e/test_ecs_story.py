@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
+from awscli.clidriver import create_clidriver
 from botocore.config import Config
 
+from tests.e2e.conftest import _short_home
 from tests.e2e.machine import ROOT, Machine, free_port, free_ports, get, until
 
 sys.path.insert(0, str(ROOT / "examples"))
@@ -82,9 +87,9 @@ class Aws:
         )
         return f"http://{made['DNSName']}/", arn
 
-    def register(self) -> str:
-        """A revision of the task definition, with a dynamic host port."""
-        container = {
+    def container(self) -> dict[str, Any]:
+        """What the task definition runs, with a dynamic host port."""
+        return {
             "name": "web",
             "image": self.image,
             "memory": 64,
@@ -93,17 +98,22 @@ class Aws:
             "linuxParameters": {"initProcessEnabled": True},  # it passes SIGTERM on
             "portMappings": [{"containerPort": 80, "hostPort": 0}],
         }
-        made = self.ecs.register_task_definition(family="web", containerDefinitions=[container])
+
+    def register(self) -> str:
+        """A revision of the task definition."""
+        made = self.ecs.register_task_definition(
+            family="web", containerDefinitions=[self.container()]
+        )
         return made["taskDefinition"]["taskDefinitionArn"]
 
-    def service(self) -> dict[str, Any]:
-        return self.ecs.describe_services(services=["web"])["services"][0]
+    def service(self, name: str = "web") -> dict[str, Any]:
+        return self.ecs.describe_services(services=[name])["services"][0]
 
-    def steady(self) -> dict[str, Any]:
+    def steady(self, name: str = "web") -> dict[str, Any]:
         """The service once it has said that it is."""
 
         def found() -> dict[str, Any] | None:
-            service = self.service()
+            service = self.service(name)
             newest = service["events"][0]["message"] if service["events"] else ""
             is_done = len(service["deployments"]) == 1 and "steady state" in newest
             return service if is_done else None
@@ -126,19 +136,32 @@ class Aws:
         }
 
     def cli(self, *words: str) -> Any:
-        """What the AWS CLI answers."""
-        environment = {**os.environ, **self.environment, "AWS_EC2_METADATA_DISABLED": "true"}
-        program = Path(sys.executable).with_name("aws")
-        done = subprocess.run([str(program), *words, "--output", "json"], env=environment, capture_output=True, text=True, check=True, timeout=60)  # fmt: skip
-        return json.loads(done.stdout)
+        """What the AWS CLI prints. It runs in this process: to start Python each time takes longer than to ask."""
+        said = io.StringIO()
+        variables = {**self.environment, "AWS_EC2_METADATA_DISABLED": "true"}
+        with patch.dict(os.environ, variables), redirect_stdout(said):
+            code = create_clidriver().main([*words, "--output", "json"])
+        assert code == 0
+        return json.loads(said.getvalue() or "null")  # a waiter says nothing
 
 
-@pytest.fixture
-def aws(machine: Machine, image: str) -> Iterator[Aws]:
-    made = Aws(machine, image)
-    yield made
-    for balancer in made.elb.describe_load_balancers()["LoadBalancers"]:
-        made.elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory, image: str) -> Iterator[Aws]:
+    machine = Machine(home=_short_home(), directory=tmp_path_factory.mktemp("story") / "files")
+    try:
+        made = Aws(machine, image)
+        yield made
+        for balancer in made.elb.describe_load_balancers()["LoadBalancers"]:
+            made.elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
+    finally:
+        machine.close()
+
+
+def published(task: dict[str, Any]) -> set[int]:
+    """The host ports that Docker itself shows for the containers of a task."""
+    words = ["docker", "port", *(c["runtimeId"] for c in task["containers"])]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return {int(line.rpartition(":")[2]) for line in said.splitlines() if "0.0.0.0:" in line}
 
 
 def test_two_tasks_on_one_instance_are_two_targets_and_roll_without_a_failed_request(aws: Aws):
@@ -155,8 +178,6 @@ def test_two_tasks_on_one_instance_are_two_targets_and_roll_without_a_failed_req
     assert {number for _, number in targets} == first
     assert len(first) == 2
     assert len({get(url) for _ in range(8)}) == 2
-    shown = aws.cli("ecs", "describe-services", "--services", "web")["services"][0]
-    assert (shown["runningCount"], shown["status"]) == (2, "ACTIVE")
     prober = Prober(url, rate_per_s=50).start()
     try:
         aws.ecs.update_service(service="web", taskDefinition=aws.register())
@@ -178,3 +199,52 @@ def test_two_tasks_on_one_instance_are_two_targets_and_roll_without_a_failed_req
     }
     aws.ecs.delete_service(service="web", force=True)
     until(lambda: aws.service()["status"] == "INACTIVE", why="the service is gone")
+
+
+def test_the_same_steps_with_the_aws_cli(aws: Aws, tmp_path: Path) -> None:
+    cli = aws.cli
+    subnets = [s["SubnetId"] for s in cli("ec2", "describe-subnets")["Subnets"]]
+    [balancer] = cli("elbv2", "create-load-balancer", "--name", "cli", "--subnets", *subnets)["LoadBalancers"]  # fmt: skip
+    network = ("--protocol", "HTTP", "--port", "80")
+    checked = ("--health-check-interval-seconds", "5", "--health-check-timeout-seconds", "2")
+    made = cli("elbv2", "create-target-group", "--name", "cli", *network, "--vpc-id", balancer["VpcId"], *checked)  # fmt: skip
+    group = made["TargetGroups"][0]["TargetGroupArn"]
+    cli("elbv2", "modify-target-group-attributes", "--target-group-arn", group, "--attributes", "Key=deregistration_delay.timeout_seconds,Value=1")  # fmt: skip
+    cli("elbv2", "create-listener", "--load-balancer-arn", balancer["LoadBalancerArn"], *network, "--default-actions", f"Type=forward,TargetGroupArn={group}")  # fmt: skip
+    definition = tmp_path / "taskdef.json"
+    definition.write_text(json.dumps({"family": "cli", "containerDefinitions": [aws.container()]}))
+    registered = ("ecs", "register-task-definition", "--cli-input-json", f"file://{definition}")
+    cli(*registered)
+    cli("ecs", "create-service", "--service-name", "cli", "--task-definition", "cli", "--desired-count", "2", "--load-balancers", f"targetGroupArn={group},containerName=web,containerPort=80")  # fmt: skip
+    aws.steady("cli")
+    url = f"http://{balancer['DNSName']}/"
+    before = _both_ports(aws, group, url)
+    prober = Prober(url, rate_per_s=50).start()
+    try:
+        cli(*registered)
+        cli("ecs", "update-service", "--service", "cli", "--task-definition", "cli")
+        aws.steady("cli")
+    finally:
+        result = prober.stop()
+    assert result.failures == []
+    assert result.total > 10
+    cli("ecs", "wait", "services-stable", "--services", "cli")
+    assert not before & _both_ports(aws, group, url)
+    [shown] = cli("ecs", "describe-services", "--services", "cli")["services"]
+    assert (shown["runningCount"], len(shown["deployments"])) == (2, 1)
+    cli("ecs", "delete-service", "--service", "cli", "--force")
+    until(lambda: aws.service("cli")["status"] == "INACTIVE", why="the service is gone")
+
+
+def _both_ports(aws: Aws, group: str, url: str) -> set[int]:
+    """One instance twice with two ports, in the target group and at Docker; both answer behind the load balancer."""
+    health = aws.cli("elbv2", "describe-target-health", "--target-group-arn", group)
+    healthy = [t for t in health["TargetHealthDescriptions"] if t["TargetHealth"]["State"] == "healthy"]  # fmt: skip
+    ports = {t["Target"]["Port"] for t in healthy}
+    assert len({t["Target"]["Id"] for t in healthy}) == 1
+    arns = aws.cli("ecs", "list-tasks", "--service-name", "cli")["taskArns"]
+    tasks = aws.cli("ecs", "describe-tasks", "--tasks", *arns)["tasks"]
+    assert set[int]().union(*map(published, tasks)) == ports
+    assert len(ports) == 2
+    assert len({get(url) for _ in range(8)}) == 2
+    return ports
