@@ -104,6 +104,13 @@ async def test_health_is_told_when_it_changes(ask: Client) -> None:
     assert killed["reason"]
 
 
+async def test_nobody_is_told_healthy_before_it_is_told_to_run(ask: Client) -> None:
+    async with hearing(ask) as heard:
+        await ask.deploy("POST", "/v2/apps", WEB)
+    kinds = [f.get("taskStatus", name) for name, f in heard if name.startswith(("st", "health"))]
+    assert kinds == ["TASK_STAGING", "TASK_RUNNING", "health_status_changed_event"]
+
+
 async def test_health_checks_are_told_as_they_come_and_go(ask: Client) -> None:
     async with hearing(ask) as heard:
         await ask.deploy("POST", "/v2/apps", WEB)

@@ -68,8 +68,10 @@ class Seen:
 
     @property
     def alive(self) -> bool | None:
-        """What its health checks say; None before they have."""
+        """What its health checks say; None before they have, and before it was told to run."""
         if self.health is None or self.health.status is HealthStatus.UNKNOWN:
+            return None
+        if self.state == STAGING:
             return None
         return self.health.status is HealthStatus.PASSING
 
