@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Generator
@@ -17,6 +18,9 @@ from tests.leftovers import TestRun, docker_answers
 from tests.store.postgres_server import find_programs, postgres_server
 
 __all__ = ["postgres_server"]  # one for all files: each that imported it would have its own
+
+# Whatever is imported and collected stays to the end: nothing of it is looked through for garbage, now or later.
+gc.disable()
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -82,6 +86,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | Non
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.enable()
     session.config.stash[RUN].watch_engines()
 
 
