@@ -86,6 +86,7 @@ async def test_what_one_of_two_engines_cannot_see_hides_nothing_of_the_other(
     assert await observer.refresh(()) == {"shop/other"}
     assert portway.world.seen("shop/web")
     assert portway.world.seen("shop/other") is None
+    assert set((portway.world.instances or {})["shop/other"]) == {"shop/other.1.1"}
     assert portway.world.problems["engine"] == "the socket is gone\n  Start it."
     await portway.idle(30)  # much longer than doubt lasts
     assert [r.id for r in portway.app("shop/other").instances] == ["shop/other.1.1"]

@@ -120,27 +120,29 @@ class Observer:
         return {owner for state in states for owner in self._balancing.owners_of(state)}
 
     async def _refresh_engine(self) -> set[str]:
-        before = self._world.instances
+        world = self._world
+        before = world.instances
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S):
                 nodes, seen, partly = await self._look()
         except Exception as error:
-            self._world.instances = None
+            world.instances = None
             self._note_unseen(error)
-            return set(self._world.apps) if before is not None else set()
+            return set(world.apps) if before is not None else set()
         if partly is None:
-            self._world.problems.pop("engine", None)
+            world.problems.pop("engine", None)
         else:
             self._note_unseen(partly)
         hidden = self._hide(partly)
-        for app_id in self._probed.keys() - self._world.apps.keys():
+        for app_id in self._probed.keys() - world.apps.keys():
             del self._probed[app_id]
         views = self.marks.views(nodes)
-        found = _by_app(seen)
+        # What is hidden is shown as it was seen last; nothing is decided by it.
+        found = _by_app(seen) | {a: m for a, m in (before or {}).items() if a in world.hidden}
         changed = _differences(before, found) | self._doubt(found) | hidden
-        if views != self._world.nodes:
-            self._world.nodes = views
-            changed |= set(self._world.apps)
+        if views != world.nodes:
+            world.nodes = views
+            changed |= set(world.apps)
         return changed
 
     async def _look(
