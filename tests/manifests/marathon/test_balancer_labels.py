@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from portway.core.app import App, Balance, ListenerProtocol, PortSpec, VirtualHost
@@ -151,3 +153,14 @@ def test_odd_labels_that_were_stored_before_are_left_aside() -> None:
 def test_the_table_has_a_reason_for_whatever_is_refused_or_without_effect() -> None:
     assert all(label.told for label in LABELS.values())
     assert {label.use for label in LABELS.values()} == set(Use)
+
+
+def test_the_reference_says_what_becomes_of_every_label() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/marathon-lb.md").read_text()
+    missing = [
+        label.name
+        for label in LABELS.values()
+        if f"| `{label.name}` | {label.use.value} | {label.told} |" not in page
+        and not (label.use is Use.REFUSED and f"`{label.name}`" in page and label.told in page)
+    ]
+    assert missing == []

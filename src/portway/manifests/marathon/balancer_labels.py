@@ -107,8 +107,8 @@ def _read_table() -> dict[str, Label]:
 LABELS: Mapping[str, Label] = _read_table()
 
 
-def label_faults(labels: Labels, ports: int) -> Iterator[Violation]:
-    """What of these labels cannot be had. `ports`: how many the app has; labels of others have no effect, as with marathon-lb."""
+def label_faults(labels: Labels, count: int) -> Iterator[Violation]:
+    """What of these labels cannot be had. `count`: of the app's ports; labels of others have no effect, as with marathon-lb."""
     for name in sorted(labels):
         if not name.startswith(PREFIX):
             continue
@@ -117,7 +117,7 @@ def label_faults(labels: Labels, ports: int) -> Iterator[Violation]:
         why = ""
         if known is not None and known.use is Use.REFUSED:
             why = "" if labels[name].strip().lower() in _FALSE else f"not supported: {known.told}"
-        elif known is not None and nth is not None and nth < ports:
+        elif known is not None and nth is not None and nth < count:
             why = _value_fault(labels, nth, key.rpartition("}_")[2], labels[name])
         if why:
             yield Violation(where=("labels", name), error=why)

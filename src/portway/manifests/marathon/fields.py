@@ -84,7 +84,7 @@ healthChecks[].timeoutSeconds | +
 instances | +
 ipAddress | + deprecated: becomes networks and container.portMappings
 killSelection | +
-labels | +
+labels | + [those of marathon-lb](marathon-lb.md) say how service ports are served
 maxLaunchDelaySeconds | +
 mem | + MiB; a limit, unless resourceLimits.mem says another
 networks | +
