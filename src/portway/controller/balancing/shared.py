@@ -13,7 +13,6 @@ from pathlib import Path
 
 import structlog
 
-from portway.controller.certificates import read_certificate
 from portway.controller.clock import Clock
 from portway.controller.world import World
 from portway.core.app import PortSpec
@@ -189,6 +188,9 @@ class SharedListeners:
             where = f"there is no {path}" if path else "no directory is set (marathon-certificates)"
             self.faults[name] = f"the certificate {name} is not served: {where}"
             return True
+        # Only now: it takes 9 MB that a server without certificates need not hold.
+        from portway.controller.certificates import read_certificate
+
         try:
             pem = path.read_bytes()
             target = f"{_TARGET}/{name}"
