@@ -7,10 +7,8 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -18,8 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.machine import PORTWAY, Machine, Shop, free_port, get, until
-from tests.features import needs_privileged_ports
+from tests.e2e.machine import PORTWAY, Machine, Shop, free_port, get, without_capabilities
 
 pytestmark = [pytest.mark.docker, pytest.mark.haproxy, pytest.mark.timeout(120)]
 
@@ -34,12 +31,6 @@ def listening(number: int) -> Iterator[None]:
         other.bind(("127.0.0.1", number))
         other.listen()
         yield
-
-
-def without_capabilities(names: str, *words: str) -> list[str]:
-    """The command line as root of less power."""
-    dropped = ",".join(f"-{name}" for name in names.split())
-    return ["setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}", *words]
 
 
 @pytest.mark.parametrize(
@@ -237,37 +228,6 @@ def test_an_unknown_release_is_answered_with_the_one_that_was_meant(untouched: S
         assert f'shop has no release {mistyped}. Did you mean "{release}"?' in said
 
 
-def test_a_second_deployment_is_refused_with_the_release_of_the_first(machine: Machine, image: str):
-    shop = Shop(machine, image, free_port())
-    shop.write()
-    machine.ok("deploy")
-    slow = "mkdir /www; echo slow > /www/index.html; sleep 4; exec httpd -f -p 80 -h /www"
-    shop.write(shell=slow)
-    first = subprocess.Popen(
-        [str(PORTWAY), "deploy"],
-        cwd=machine.directory,
-        env=machine.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    release = until(
-        lambda: [r["id"] for r in machine.ask("/stacks/shop/releases") if not r["active"]]
-    )[0]
-    until(lambda: machine.ask("/stacks/shop")["status"] == "deploying")
-    shop.write(shell=slow.replace("slow", "second"))
-    said = machine.refused("deploy", code=WRONG)
-    assert f"another deployment of shop is under way: release {release}" in said
-    assert "`portway cancel -a shop`" in said
-    assert f"another deployment of shop is under way: release {release}" in machine.refused(
-        "scale", "web=2", code=WRONG
-    )
-    assert shop.body() == "good\n"
-    first.communicate(timeout=60)
-    assert first.returncode == 0
-    assert shop.survey()["release"] == release
-    assert shop.body() == "slow\n"
-
-
 def test_a_manifest_that_is_none_is_refused_before_anything_is_asked(untouched: Shop):
     machine = untouched.machine
     machine.manifest("#" * 2_000_000)
@@ -295,121 +255,6 @@ def test_a_manifest_this_user_may_not_read_is_said_so(untouched: Shop):
     )
     assert done.returncode == WRONG, done
     assert "docker-compose.yml cannot be read: Permission denied" in done.stderr
-
-
-def test_without_docker_the_server_says_how_to_get_it(machine: Machine, image: str):
-    Shop(machine, image, free_port()).write()
-    nowhere = {"PORTWAY_DOCKER_HOST": "unix:///nonexistent"}
-    said = machine.refused("deploy", code=FAILED, env=nowhere)
-    assert "Docker does not answer at unix:///nonexistent" in said
-    assert "apt-get install docker.io" in said
-    assert "--engine process" in said
-
-
-def test_without_haproxy_the_server_says_how_to_get_it(machine: Machine, image: str):
-    Shop(machine, image, free_port()).write()
-    said = machine.refused("deploy", code=FAILED, env={"PORTWAY_HAPROXY": "/nonexistent"})
-    assert "HAProxy is not installed" in said
-    assert "apt-get install haproxy" in said
-
-
-@needs_privileged_ports
-@pytest.mark.root
-def test_a_listener_this_user_may_not_bind_is_refused_with_the_permission_it_needs(
-    machine: Machine, image: str
-):
-    shop = Shop(machine, image, free_port())
-    subprocess.run(
-        without_capabilities("net_bind_service", str(PORTWAY), "server", "start"),
-        env=machine.environment(),
-        check=True,
-        capture_output=True,
-    )
-    shop.write()
-    machine.ok("deploy")
-    number = _privileged_port()
-    said = shop.deploy(code=WRONG, ports=f"{number}:80")
-    assert f"web wants to listen on {number}, but there is no permission to bind {number}" in said
-    assert f"net.ipv4.ip_unprivileged_port_start={number}" in said
-    assert shop.body() == "good\n"
-
-
-def _privileged_port() -> int:
-    for number in (80, 81, 82, 83):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", number)):
-                return number
-    raise AssertionError("somebody has all of them")
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Machine]:
-    """A portway whose home is a file system of its own, of 4 MB."""
-    home = Path(tempfile.mkdtemp(prefix="pw"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(home)], check=True)
-    made = Machine(home=home, directory=tmp_path / "shop")
-    try:
-        yield made
-        (home / "filler").unlink(missing_ok=True)
-        made.close()
-    finally:
-        subprocess.run(["umount", "-l", str(home)], check=True)
-        home.rmdir()
-
-
-def _fill(home: Path) -> None:
-    with (home / "filler").open("ab", buffering=0) as filler:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    filler.write(b"\0" * size)
-            except OSError:
-                continue
-
-
-@pytest.mark.root
-def test_a_full_disk_stops_changes_and_nothing_else(tiny_disk: Machine, image: str):
-    shop = Shop(tiny_disk, image, free_port())
-    shop.write()
-    tiny_disk.ok("deploy")
-    before, server = shop.survey(), tiny_disk.server_pid()
-    _fill(tiny_disk.home)
-    shop.write(shell="mkdir -p /www; echo new > /www/index.html; exec httpd -f -p 80 -h /www")
-    for words in (["deploy"], ["scale", "web=2"], ["env", "set", "A=1"]):
-        said = tiny_disk.refused(*words, code=FAILED)
-        assert "There is no space left to save to" in said
-        assert "What runs goes on and nothing saved is lost" in said
-    assert shop.survey() == before
-    assert shop.body() == "good\n"
-    (tiny_disk.home / "filler").unlink()
-    tiny_disk.ok("deploy")
-    assert shop.body() == "new\n"
-    assert tiny_disk.server_pid() == server, "it was never gone"
-
-
-@pytest.mark.root
-def test_a_disk_that_fills_in_mid_deploy_holds_it_up_and_is_told(tiny_disk: Machine, image: str):
-    shop = Shop(tiny_disk, image, free_port())
-    shop.write()
-    tiny_disk.ok("deploy")
-    server = tiny_disk.server_pid()
-    shop.write(
-        shell="mkdir -p /www; echo new > /www/index.html; sleep 2; exec httpd -f -p 80 -h /www"
-    )
-    tiny_disk.ok("deploy", "--no-wait")
-    _fill(tiny_disk.home)
-    told = until(
-        lambda: [
-            app["blocked"]
-            for app in tiny_disk.json("apps", "info")["apps"]
-            if "There is no space left" in app["blocked"]
-        ]
-    )
-    assert "Free some disk space" in told[0]
-    assert shop.body() == "good\n"
-    (tiny_disk.home / "filler").unlink()
-    until(lambda: shop.body() == "new\n", why="the deployment goes on")
-    assert tiny_disk.server_pid() == server, "it was never gone"
 
 
 def test_json_answers_stay_json_where_it_fails(untouched: Shop):
