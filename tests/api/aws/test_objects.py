@@ -18,10 +18,18 @@ async def test_two_changes_at_once_are_both_made() -> None:
     def more(body: dict[str, Any]) -> dict[str, Any]:
         return {"n": body["n"] + 1}
 
-    await asyncio.gather(*(changed(documents, "x", "a", more) for _ in range(4)))
+    await asyncio.gather(*(changed(documents, "x", "a", more) for _ in range(40)))
     found = await documents.get("x", "a")
     assert found is not None
-    assert found.body == {"n": 4}
+    assert found.body == {"n": 40}
+
+
+async def test_a_change_that_changes_nothing_is_not_written() -> None:
+    documents = MemoryDocuments()
+    await documents.put("x", "a", {"n": 0})
+    kept = await changed(documents, "x", "a", lambda body: {**body})
+    assert kept is not None
+    assert kept.version == 1
 
 
 async def test_what_is_not_there_is_not_changed() -> None:

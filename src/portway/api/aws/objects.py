@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from portway.store.base import Document, DocumentChangedError, Documents
 
-_TRIES = 5
+_TRIES = 100  # of so many at once each is made: in every round one of them is
 
 Body = dict[str, Any]
 Tags = list[dict[str, str]]
@@ -24,8 +25,11 @@ async def changed(
         found = await documents.get(kind, key)
         if found is None:
             return None
+        body = change(deepcopy(dict(found.body)))
+        if body == found.body:
+            return found
         try:
-            return await documents.put(kind, key, change(dict(found.body)), found.version)
+            return await documents.put(kind, key, body, found.version)
         except DocumentChangedError:
             if not tries_left:
                 raise
