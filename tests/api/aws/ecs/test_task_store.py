@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from portway.api.aws.ecs.task_store import find_task, instance_of, live_tasks, tasks_in
+from portway.api.aws.ecs.task_store import (
+    find_task,
+    instance_of,
+    live_tasks,
+    tasks_in,
+    tasks_named,
+    tasks_of_service,
+)
 from portway.api.aws.face import Face
 from portway.controller.ecs.histories import keep_stopped
 from portway.controller.overview import Overview
@@ -122,3 +129,18 @@ def test_a_task_of_its_own_may_have_no_instance_yet() -> None:
     face, overview = face_of(asked_for(record(1, Phase.STARTED)))
     [task] = live_tasks(face, overview, "c")
     assert instance_of(face, overview, task)[1] == record(1, Phase.STARTED)
+
+
+async def test_only_the_tasks_that_are_asked_for_are_put_together() -> None:
+    first, second = record(1, Phase.READY), record(2, Phase.READY)
+    face, overview = face_of(state(first, second))
+    wanted, other = live_tasks(face, overview, "c")
+    named = await tasks_named(face, "c", [wanted["taskArn"], "nope"])
+    assert named == {wanted["taskArn"]: wanted}
+    kept = {**other, "taskArn": f"{ARNS}task/c/{TASK_ID}", "lastStatus": "STOPPED"}
+    await keep_stopped(face.documents, kept, APP_ID)
+    assert await tasks_named(face, "c", [TASK_ID]) == {kept["taskArn"]: kept}
+    of_service = await tasks_of_service(face, "c", "web")
+    assert set(of_service) == {wanted["taskArn"], other["taskArn"], kept["taskArn"]}
+    await keep_stopped(face.documents, {**kept, "group": "family:x", "taskArn": f"{ARNS}task/c/x"}, "c/x")  # fmt: skip
+    assert await tasks_of_service(face, "c", "web") == of_service

@@ -12,7 +12,7 @@ from portway.api.aws.ecs.definitions import Definition
 from portway.api.aws.ecs.placing import misfits
 from portway.api.aws.ecs.service_checks import LAUNCH_OR_STRATEGY, check_network
 from portway.api.aws.ecs.service_store import secrets_for, usable_definition
-from portway.api.aws.ecs.task_store import Task, tasks_in
+from portway.api.aws.ecs.task_store import Task, tasks_in, tasks_named
 from portway.api.aws.ecs.task_tags import managed_tags
 from portway.api.aws.ecs.tasks import with_extra
 from portway.api.aws.errors import AwsError
@@ -158,7 +158,7 @@ async def _run(face: Face, asked: _Asked, *, nodes: list[str]) -> dict[str, Any]
         taken.setdefault(fit[0], []).append(app)
         await _start(face, asked, app, arn)
         arns.append(arn)
-    tasks = await tasks_in(face, asked.cluster)
+    tasks = await tasks_named(face, asked.cluster, arns)
     shown = [await with_extra(face, tasks[arn], tags=True) for arn in arns if arn in tasks]
     return {"tasks": shown, "failures": failures}
 

@@ -15,7 +15,7 @@ from portway.api.aws.ecs.common import (
 )
 from portway.api.aws.ecs.definitions import KIND as DEFINITION_KIND
 from portway.api.aws.ecs.service_store import KIND as SERVICE_KIND
-from portway.api.aws.ecs.task_store import tasks_in
+from portway.api.aws.ecs.task_store import tasks_named
 from portway.api.aws.ecs.task_tags import tags_of_task
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
@@ -79,7 +79,7 @@ async def _task(face: Face, arn: str) -> Mapping[str, Any]:
     """The task as it is shown; {} when it is not there."""
     named = read_arn(arn)
     cluster = named.resource.split("/")[1] if named else ""
-    return (await tasks_in(face, cluster)).get(arn, {})
+    return (await tasks_named(face, cluster, [arn])).get(arn, {})
 
 
 async def _place(face: Face, text: str) -> tuple[str, str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from portway.api.aws.ecs.common import names_of, within
 from portway.api.aws.face import Face
 from portway.controller.ecs.facts import task_facts
-from portway.controller.ecs.histories import stopped_tasks
+from portway.controller.ecs.histories import TASK_KIND, stopped_tasks
 from portway.controller.overview import Overview
-from portway.core.aws_names import last_part, slug
+from portway.core.aws_names import last_part, service_app_id, slug
 from portway.core.ecs.labels import TASK, Origin, origin_of_state
 from portway.core.ecs.tasks import shown_task, task_id_of
 from portway.core.ecs.to_come import record_to_come
@@ -30,8 +30,34 @@ async def tasks_in(face: Face, cluster: str) -> dict[str, Task]:
     return found
 
 
-def live_tasks(face: Face, overview: Overview, cluster: str) -> list[Task]:
-    """Those that the planner still knows, with one of RunTask that has no instance yet."""
+async def tasks_named(face: Face, cluster: str, wanted: Iterable[str]) -> dict[str, Task]:
+    """Those of a cluster with these ids or ARNs, by their ARNs; the others are not put together."""
+    names = names_of(face)
+    ids = {task_id for one in wanted if (task_id := within(face, one, cluster, "task"))}
+    kept = [await face.documents.get(TASK_KIND, names.task_arn(cluster, each)) for each in ids]
+    found: dict[str, Task] = {d.key: d.body["task"] for d in kept if d is not None}
+    overview = await face.operations.overview(slug(cluster))
+    for task in live_tasks(face, overview, cluster, ids=ids):
+        found.setdefault(task["taskArn"], task)
+    return found
+
+
+async def tasks_of_service(face: Face, cluster: str, service: str) -> dict[str, Task]:
+    """Those of one service by their ARNs, the stopped ones included."""
+    names, group = names_of(face), f"service:{service}"
+    kept = await stopped_tasks(face.documents, names.task_arn(cluster, ""))
+    found = {t["taskArn"]: t for t in kept if t["group"] == group}
+    app_ids = (service_app_id(cluster, service),)
+    overview = await face.operations.overview(app_ids=app_ids)
+    for task in live_tasks(face, overview, cluster):
+        found.setdefault(task["taskArn"], task)
+    return found
+
+
+def live_tasks(
+    face: Face, overview: Overview, cluster: str, *, ids: Collection[str] | None = None
+) -> list[Task]:
+    """Those (with these ids) that the planner still knows, with one of RunTask that has no instance yet."""
     names, zone = names_of(face), f"{face.region}a"
     tasks: list[Task] = []
     for state in overview.apps.values():
@@ -39,6 +65,8 @@ def live_tasks(face: Face, overview: Overview, cluster: str) -> list[Task]:
         if origin is None or origin.cluster != cluster:
             continue
         for record in state.instances or _to_come(state, origin, overview):
+            if ids is not None and task_id_of(record, names, origin) not in ids:
+                continue
             seen = overview.instances.get(record.id)
             facts = task_facts(record, state, names, seen, zone=zone)
             if facts is not None:

@@ -16,7 +16,14 @@ from portway.api.aws.ecs.common import (
     within,
 )
 from portway.api.aws.ecs.service_finding import find_service
-from portway.api.aws.ecs.task_store import Task, find_task, instance_of, tasks_in
+from portway.api.aws.ecs.task_store import (
+    Task,
+    find_task,
+    instance_of,
+    tasks_in,
+    tasks_named,
+    tasks_of_service,
+)
 from portway.api.aws.ecs.task_tags import tags_of_task
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
@@ -40,7 +47,7 @@ async def describe_tasks(face: Face, request: Request) -> dict[str, Any]:
     if len(wanted) > DESCRIBED_MAX:
         raise invalid(f"Tasks can have at most {DESCRIBED_MAX} items.")
     cluster = await find_cluster(face, request.get("cluster"))
-    tasks = await tasks_in(face, cluster)
+    tasks = await tasks_named(face, cluster, wanted)
     shown: list[Task] = []
     failures: list[dict[str, str]] = []
     for one in dict.fromkeys(wanted):
@@ -71,7 +78,7 @@ async def list_tasks(face: Face, request: Request) -> dict[str, Any]:
         if found is None:
             raise AwsError("ServiceNotFoundException", "Service not found.", 400)
         service = found.name
-    tasks = await tasks_in(face, cluster)
+    tasks = await (tasks_of_service(face, cluster, service) if service else tasks_in(face, cluster))
     arns = [arn for arn, task in tasks.items() if _matches(face, request, cluster, service, task)]
     return listed(request, "taskArns", arns)
 
@@ -97,7 +104,7 @@ def _matches(face: Face, request: Request, cluster: str, service: str | None, ta
 async def stop_task(face: Face, request: Request) -> dict[str, Any]:
     """Drain and stop one task; a service starts another in its place."""
     cluster = await find_cluster(face, request.get("cluster"))
-    tasks = await tasks_in(face, cluster)
+    tasks = await tasks_named(face, cluster, [request["task"]])
     task = find_task(face, tasks, cluster, request["task"])
     if task is None:
         raise invalid("The referenced task was not found.")
@@ -114,7 +121,7 @@ async def stop_task(face: Face, request: Request) -> dict[str, Any]:
         elif record is not None:
             stack, _, instance = record.id.rpartition("/")
             await face.operations.stop_instance(stack, instance, reason=words)
-    after = await tasks_in(face, cluster)
+    after = await tasks_named(face, cluster, [task["taskArn"]])
     shown = {
         **_asked_to_stop(words),
         **after.get(task["taskArn"], task),
