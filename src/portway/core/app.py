@@ -96,7 +96,9 @@ class PortSpec:
     leased: bool = True  # False: no host port; it answers at the instance's own address only
     shuffled: bool = False  # its host port is looked for from anywhere in the range (Marathon)
     same_as: str = ""  # it has the host port of that port of the App, for the other protocol
-    virtual: VirtualHost | None = None  # it is behind the shared listeners too (marathon-lb's VHOST)
+    virtual: VirtualHost | None = (
+        None  # it is behind the shared listeners too (marathon-lb's VHOST)
+    )
     unserved: str = ""  # why the balancer has no part in it although it could; "" = it has
 
 
@@ -168,6 +170,7 @@ class Volume:
     """A path inside the instance and what is mounted there. `source`: host path, volume name, or "" (anonymous, tmpfs).
 
     `external`: `source` is the engine's own name for a volume that exists, not one of the stack's.
+    `of_instance`: the instance's containers share it, nobody else has it, and it goes with the instance.
     `size_bytes` limits a tmpfs, `options` are its mount options. `driver` and `driver_options` make a named volume.
     """
 
@@ -180,6 +183,7 @@ class Volume:
     options: tuple[str, ...] = ()
     driver: str = ""
     driver_options: Mapping[str, str] = field(default_factory=dict)
+    of_instance: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from tests.engines.docker.support import (
     ended,
     http_get,
     lines_of,
+    printed,
     refusal_of,
     seen,
     until,
@@ -321,3 +324,29 @@ async def test_a_controller_killed_between_two_containers_is_followed_by_one_tha
     await third.remove(request.identity.id)
     await third.close()
     assert await of_home(client, home) == []
+
+
+async def test_a_volume_of_an_instance_is_its_own_and_goes_with_it(
+    engine: DockerEngine, requests: Requests, side: Sides, client: DockerClient
+) -> None:
+    shared = Volume(kind=VolumeKind.NAMED, source="pod-data", target="/data", of_instance=True)
+    elsewhere = replace(shared, target="/there")
+    pods = [
+        requests.shell(
+            f"echo {n} > /data/n; {RUNS}",
+            volumes=(shared,),
+            containers=(
+                side("b", f"until cat /there/n; do sleep 0.1; done; {RUNS}", volumes=(elsewhere,)),
+            ),
+            network_mode=NetworkMode.NONE,
+        )
+        for n in ("one", "two")
+    ]
+    for pod, said in zip(pods, ("one", "two"), strict=True):
+        await started(engine, pod)
+        await printed(engine, pod, said)
+    for pod in pods:
+        label = json.dumps({"label": [f"portway.instance={pod.identity.id}"]})
+        assert len((await docker_json(client, "volumes", filters=label))["Volumes"]) == 1
+        await engine.remove(pod.identity.id)
+        assert not (await docker_json(client, "volumes", filters=label))["Volumes"]

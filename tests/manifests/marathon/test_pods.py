@@ -85,6 +85,7 @@ def test_volumes_are_host_paths_or_live_with_their_instance_unless_shared() -> N
         (VolumeKind.NAMED, "pod-both", "/both", False),
     ]
     assert app.containers[0].volumes[0].source == "pod-both"
+    assert [v.of_instance for v in (*app.volumes, *app.containers[0].volumes)] == [False, False, True, True]  # fmt: skip
 
 
 def test_scheduling_resources_and_origin_are_the_pods() -> None:

@@ -152,6 +152,18 @@ class Network(_Wire, frozen=True, kw_only=True):
     containers: Mapping[str, NetworkMember] | None = None
 
 
+class VolumeSummary(_Wire, frozen=True, kw_only=True):
+    """One volume."""
+
+    name: str
+
+
+class Volumes(_Wire, frozen=True, kw_only=True):
+    """GET /volumes."""
+
+    volumes: tuple[VolumeSummary, ...] | None = None
+
+
 class NetworkMember(_Wire, frozen=True, kw_only=True):
     """A container attached to a network."""
 

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from portway.core.app import (
-    App,
     CheckKind,
     ContainerDependency,
     ContainerOptions,
@@ -245,7 +244,7 @@ def _host_config(request: StartRequest, settings: Settings) -> Body:
     if log := _log_config(app.container, settings):
         body["LogConfig"] = log
     plain = [volume for volume in app.volumes if not _is_tmpfs_with_options(volume)]
-    if mounts := [_mount(v, app, request.directory, settings.home_id) for v in plain]:
+    if mounts := [_mount(v, request, settings.home_id) for v in plain]:
         body["Mounts"] = mounts
     if tmpfs := {v.target: _tmpfs(v) for v in app.volumes if _is_tmpfs_with_options(v)}:
         body["Tmpfs"] = tmpfs
@@ -280,18 +279,22 @@ def _port_bindings(leases: Iterable[Lease], publish_address: str) -> dict[str, l
     return bindings
 
 
-def _mount(volume: Volume, app: App, directory: str, home_id: str) -> Body:
+def _mount(volume: Volume, request: StartRequest, home_id: str) -> Body:
+    stack, identity = request.revision.app.stack, request.identity
     # Mounts, not Binds: with Binds Docker silently creates a missing host path as root.
     mount: Body = {"Type": str(volume.kind), "Target": volume.target, "ReadOnly": volume.read_only}
     match volume.kind:
         case VolumeKind.BIND:
-            mount["Source"] = posixpath.normpath(posixpath.join(directory, volume.source))
+            mount["Source"] = posixpath.normpath(posixpath.join(request.directory, volume.source))
         case VolumeKind.NAMED:
             if volume.external:
                 return {**mount, "Source": volume.source}
             if volume.source:
-                mount["Source"] = volume_name(app.stack, volume.source)
-            labels = {LABEL_HOME: home_id, LABEL_STACK: app.stack}
+                mount["Source"] = volume_name(stack, volume.source)
+            labels = {LABEL_HOME: home_id, LABEL_STACK: stack}
+            if volume.of_instance:
+                mount["Source"] += f".{identity.slot}.{identity.serial}"
+                labels[LABEL_INSTANCE] = identity.id
             mount["VolumeOptions"] = {"Labels": labels, **_driver(volume)}
         case VolumeKind.TMPFS:
             if volume.size_bytes is not None:

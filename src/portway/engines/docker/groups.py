@@ -22,8 +22,9 @@ from portway.engines.docker.api import (
     ContainerConfig,
     ContainerState,
     ContainerSummary,
+    Volumes,
 )
-from portway.engines.docker.client import DockerClient
+from portway.engines.docker.client import DockerClient, segment
 from portway.engines.docker.command import LABEL_HOME, LABEL_INSTANCE, ContainerSpec
 from portway.engines.docker.containers import Containers, is_worth_another_try
 from portway.engines.docker.errors import DockerRefusal, explain_start
@@ -136,7 +137,20 @@ class Groups:
             await self.stop(instance_id, notes, signal="")
         for name in reversed(names):
             await self._containers.remove(name)
+        await self._remove_volumes(instance_id)
         self._known.pop(instance_id, None)
+
+    async def _remove_volumes(self, instance_id: str) -> None:
+        """Those that its containers shared, and nobody else has."""
+        wanted = [f"{LABEL_HOME}={self._home_id}", f"{LABEL_INSTANCE}={instance_id}"]
+        filters = msgspec.json.encode({"label": wanted}).decode()
+        answer = await self._client.call("GET", "volumes", params={"filters": filters})
+        for volume in msgspec.json.decode(answer, type=Volumes).volumes or ():
+            try:
+                await self._client.call("DELETE", f"volumes/{segment(volume.name)}")
+            except DockerRefusal as refusal:
+                if refusal.status != 404:
+                    raise
 
     async def chosen(self, instance_id: str, member: str = "") -> str:
         """What the container is called in Docker: `member`, else the first essential one."""

@@ -158,6 +158,7 @@ def _volumes(container: Body, pod: Body, app_id: str) -> Iterator[Volume]:
         yield Volume(
             kind=VolumeKind.BIND if path else VolumeKind.NAMED,
             source=path or (own if shared[name] > 1 else ""),
+            of_instance=not path and shared[name] > 1,
             target=mount["mountPath"],
             read_only=bool(mount.get("readOnly")),
         )
