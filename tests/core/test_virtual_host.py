@@ -7,7 +7,7 @@ from dataclasses import replace
 from portway.core.app import VirtualHost
 from portway.core.instance import Phase
 from portway.core.pooled import SHARED, bound_groups, is_served_by_its_groups, shared_name
-from portway.core.routes import EndpointState, ServedPool
+from portway.core.routes import EndpointState, ServedEndpoint, ServedPool
 from portway.core.state import AppState
 from portway.store.codec import from_body, to_body
 from tests.core.balancing.test_targets import app_state
@@ -32,7 +32,7 @@ def hosted(**fields: object) -> AppState:
     return replace(state, revisions=revisions, target=target or state.target)
 
 
-def pools(state: AppState, *endpoints: object):
+def pools(state: AppState, *endpoints: ServedEndpoint):
     (name,) = {shared_name(state.app_id, p.name) for r in state.revisions.values() for p in r.app.ports}  # fmt: skip
     return {name: ((KEY, ServedPool(name=name, endpoints=endpoints)),)}
 
@@ -63,7 +63,7 @@ def test_an_instance_is_drained_behind_the_shared_listeners_before_it_stops() ->
 
 
 def test_a_port_that_was_saved_without_one_has_none() -> None:
-    spec = hosted().revisions.popitem()[1].app.ports[0]
+    spec = next(iter(hosted().revisions.values())).app.ports[0]
     body = to_body(spec)
     assert from_body(type(spec), body, where="x") == spec
     del body["virtual"], body["unserved"]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from portway.controller.balancing import shared as shared_module
 from portway.controller.balancing.shared import SharedListeners, SharedSettings
 from portway.core.app import App, HealthCheck, PortSpec, Rollout, VirtualHost
 from portway.core.balancing.shared import OWNER
 from portway.core.instance import Phase
-from portway.core.routes import EndpointState, RouteKey
+from portway.core.routes import EndpointState, Route, RouteKey
 from tests.balancers.support import make_certificate
 from tests.controller.inprocess import Portway
 
@@ -154,3 +155,27 @@ async def test_https_is_served_once_the_file_is_there_and_again_when_it_is_anoth
     (tmp_path / "shop.pem").write_text(make_certificate("b", "shop.example.com").pem)
     await portway.until(lambda: shared(portway).certificates["shop.pem"].fingerprint != first)
     assert not shared(portway).faults
+
+
+async def test_https_stays_when_another_controller_comes(
+    portway: Portway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SharedSettings(certificates=tmp_path)
+    (tmp_path / "shop.pem").write_text(make_certificate("a", "shop.example.com").pem)
+    shared(portway).settings = settings
+    await running(portway, app(host=replace(SHOP, certificate="shop.pem")))
+    await portway.until(lambda: pool(portway, HTTPS))
+    monkeypatch.setattr(shared_module, "SharedSettings", lambda: settings)
+    applied: list[bool] = []
+    apply = portway.balancer.apply
+
+    async def noting(owner: str, routes: Sequence[Route]) -> None:
+        applied.extend([HTTPS in {route.key for route in routes}] if owner == OWNER else [])
+        await apply(owner, routes)
+
+    monkeypatch.setattr(portway.balancer, "apply", noting)
+    successor = await portway.successor()
+    await successor.idle(20)
+    assert all(applied)
+    assert pool(successor, HTTPS)
+    await successor.crash()

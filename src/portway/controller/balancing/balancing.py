@@ -124,6 +124,7 @@ class Balancing:
         """Everything that is stored; its certificates are served together with the others."""
         await self.registry.load()
         await self._left.load(self.registry.groups)
+        self.shared.read_files()  # or HTTPS would go until somebody does
         await self.load_certificates()
         self.serve_certificates = serve_certificates
         self._touch(*self.owners)

@@ -163,7 +163,14 @@ class SharedListeners:
             await asyncio.sleep(LOOK_S)
 
     async def look_at_files(self, serve: Callable[[], Awaitable[None]]) -> None:
-        """Read those that are new or changed, forget those that nobody names."""
+        """Read the files again, and have the balancer serve what is new."""
+        if self.read_files():
+            with suppress(BalancerError):  # the loop tries again
+                await serve()
+            self._touch(OWNER)
+
+    def read_files(self) -> bool:
+        """Read those that are new or changed, forget those that nobody names; whether there were any."""
         named = {s.virtual.certificate for a in self.app_ids for s in self._specs(a) if s.virtual} - {""}  # fmt: skip
         gone = self._stamps.keys() - named
         for name in gone:
@@ -171,10 +178,7 @@ class SharedListeners:
             self.certificates.pop(name, None)
             self.faults.pop(name, None)
         changed = [name for name in sorted(named) if self._reread(name)]
-        if changed or gone:
-            with suppress(BalancerError):  # the loop tries again
-                await serve()
-            self._touch(OWNER)
+        return bool(changed or gone)
 
     def _reread(self, name: str) -> bool:
         """Whether the file is another than it was. One that cannot be used leaves what was read before."""
@@ -197,7 +201,9 @@ class SharedListeners:
             self.certificates[name] = read_certificate(target, pem, b"", now_ms=self._clock.now_ms())  # fmt: skip
             self.faults.pop(name, None)
         except (RequestError, OSError) as error:
-            self.faults[name] = f"the certificate {path} is not served: {str(error).rstrip('.')}"
+            self.faults[name] = (
+                f"the certificate {path} is not served: {str(error).splitlines()[0].rstrip('.')}"
+            )
             log.warning("certificate_refused", file=str(path), reason=str(error))
         return True
 

@@ -60,10 +60,8 @@ async def change(face: Face, request: Request, by: Change) -> ClassicBalancer:
         after = await by(before)
         await registry.put(after)
     balancing = face.operations.balancing
-    if (
-        registry.certificates
-        != balancing.certificates.keys() - balancing.shared.certificates.keys()
-    ):
+    listed = frozenset(balancing.certificates) - frozenset(balancing.shared.certificates)
+    if registry.certificates != listed:
         await balancing.load_certificates()
     face.operations.balancing.touch()
     return after
