@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portway.api.marathon.answers import answer
 from portway.api.marathon.call import Call
 from portway.controller.marathon.happenings import Listener
+
+log = structlog.get_logger()
 
 EVENT_STREAM = "text/event-stream"
 # An empty line, as Marathon sends: every reader of events must pass over one, not every one knows comments.
@@ -68,6 +71,8 @@ class EventStream:
                 await asyncio.wait((sending,), timeout=_LAST_WORDS_S)
             for task in tasks:
                 task.cancel()
+        if listener.is_cut_off:
+            log.warning("marathon_listener_cut_off", address=self._address)
 
     async def _send(self, listener: Listener, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
