@@ -13,30 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.machine import PORTWAY, Machine, Shop, free_port, until, without_capabilities
+from tests.e2e.machine import PORTWAY, Machine, Stall, until, without_capabilities
 from tests.features import needs_privileged_ports
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(120)]
 
 FAILED, WRONG = 1, 2
-
-
-class Stall(Shop):
-    """A shop of one process."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine, "", free_port())
-        self.gate = machine.directory / "gate"
-
-    def write(self, *, text: str = "good", begin: str = "", **changes: str) -> None:
-        """Which serves this text, after a command that it begins with."""
-        page = f"mkdir -p {text}; echo {text} > {text}/index.html"
-        shell = f"{page}; {begin} exec busybox httpd -f -p 127.0.0.1:$$PORT -h {text}"
-        super().write(what="stop_grace_period: 1s", shell=shell, **changes)
-
-    def write_slow(self, text: str) -> None:
-        """It does not serve before there is a gate."""
-        self.write(text=text, begin="until [ -e gate ]; do sleep 0.1; done;")
 
 
 def test_a_second_deployment_is_refused_with_the_release_of_the_first(processes: Machine):

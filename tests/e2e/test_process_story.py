@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.machine import ROOT, Machine, free_port, get, until
+from tests.e2e.machine import ROOT, Machine, Stall, free_port, get, until
 
 sys.path.insert(0, str(ROOT / "examples"))
 from prober import Prober  # noqa: E402
@@ -212,3 +212,51 @@ def test_what_cannot_run_without_containers_is_said_before_anything_starts(site:
     said = site.machine.refused("deploy", code=FAILED)
     assert "A program in its command was not found (exit code 127): nosuchprogram" in said
     assert get(site.url) == "v0"
+
+
+def test_rollback_returns_to_the_release_before(processes: Machine):
+    stall = Stall(processes)
+    for text in ("one", "two"):
+        stall.write(text=text)
+        processes.ok("deploy")
+    assert stall.body() == "two\n"
+    processes.ok("rollback")
+    assert stall.body() == "one\n"
+
+
+def test_an_unchanged_app_is_left_alone_and_restart_replaces_it(processes: Machine):
+    Stall(processes).write(more="deploy: {replicas: 2}")
+    processes.ok("deploy")
+    before = {i["id"] for i in processes.json("ps")}
+    assert len(before) == 2
+    processes.ok("deploy")
+    assert {i["id"] for i in processes.json("ps")} == before
+    processes.ok("restart")
+    assert not {i["id"] for i in processes.json("ps")} & before
+
+
+def test_plan_shows_every_port_and_does_nothing(processes: Machine):
+    processes.start_server()
+    stall = Stall(processes)
+    stall.write()
+    said = processes.ok("plan")
+    assert "web: create" in said
+    assert str(stall.listener) in said
+    assert processes.json("apps") == []
+    assert stall.body() == ""
+
+
+def test_a_variable_set_on_the_stack_fills_what_the_manifest_requires(processes: Machine):
+    processes.manifest("""
+services:
+  worker:
+    command: [sh, -c, "echo key is $$API_KEY; exec sleep 1000"]
+    stop_signal: SIGKILL
+    environment: [API_KEY]
+""")
+    assert "API_KEY" in processes.refused("deploy", code=WRONG)
+    processes.ok("deploy", env={"API_KEY": "first"})
+    processes.ok("env", "set", "API_KEY=second", "--promote")
+    until(lambda: "key is second" in processes.ok("logs"))
+    processes.ok("deploy")
+    assert "key is second" in processes.ok("logs")

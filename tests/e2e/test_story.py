@@ -116,25 +116,6 @@ def _tls_answers(number: int) -> bool:
         return False
 
 
-def test_rollback_returns_to_the_release_before(machine: Machine, image: str):
-    listener = free_port()
-    for text in ("one", "two"):
-        web(machine, image, listener, text)
-        machine.ok("deploy")
-    machine.ok("rollback")
-    assert get(f"http://127.0.0.1:{listener}/") == "one\n"
-
-
-def test_an_unchanged_app_is_left_alone_and_restart_replaces_it(machine: Machine, image: str):
-    web(machine, image, free_port(), "same")
-    machine.ok("deploy")
-    before = {i["id"] for i in machine.json("ps")}
-    machine.ok("deploy")
-    assert {i["id"] for i in machine.json("ps")} == before
-    machine.ok("restart")
-    assert not {i["id"] for i in machine.json("ps")} & before
-
-
 def test_restarting_the_server_disturbs_nothing_that_runs(machine: Machine, image: str):
     listener = free_port()
     web(machine, image, listener, "hello")
@@ -154,9 +135,9 @@ def test_a_controller_killed_in_mid_deploy_finishes_it_when_it_is_back(
     machine: Machine, image: str
 ):
     listener = free_port()
-    web(machine, image, listener, "one", count=4)
+    web(machine, image, listener, "one")
     machine.ok("deploy")
-    web(machine, image, listener, "two", count=4)
+    web(machine, image, listener, "two")
     with Prober(f"http://127.0.0.1:{listener}/") as prober:
         machine.ok("deploy", "--no-wait")
         first = machine.json("releases")[-1]["id"]
@@ -165,7 +146,7 @@ def test_a_controller_killed_in_mid_deploy_finishes_it_when_it_is_back(
         machine.start_server()
         until(lambda: machine.ask("/stacks/shop")["status"] == "running")
     assert prober.result.failures == []
-    assert len(machine.json("ps")) == 4
+    assert len(machine.json("ps")) == 2
     assert get(f"http://127.0.0.1:{listener}/") == "two\n"
 
 
@@ -224,30 +205,3 @@ services:
     assert "started with 1" in machine.ok("logs")
     assert machine.ok("exec", "worker.1", "/bin/busybox", "echo", "inside") == "inside\n"
     assert machine.run("exec", "worker.1", "/bin/busybox", "sh", "-c", "exit 7").returncode == 7
-
-
-def test_plan_shows_every_port_and_does_nothing(machine: Machine, image: str):
-    listener = free_port()
-    web(machine, image, listener, "hello")
-    said = machine.ok("plan")
-    assert "web: create" in said
-    assert str(listener) in said
-    assert machine.json("apps") == []
-    assert get(f"http://127.0.0.1:{listener}/") == ""
-
-
-def test_a_variable_set_on_the_stack_fills_what_the_manifest_requires(machine: Machine, image: str):
-    machine.manifest(f"""
-services:
-  worker:
-    image: {image}
-    command: ["sh", "-c", "echo key is $$API_KEY; exec sleep 1000"]
-    stop_signal: SIGKILL
-    environment: [API_KEY]
-""")
-    assert "API_KEY" in machine.refused("deploy", code=2)
-    machine.ok("deploy", env={"API_KEY": "first"})
-    machine.ok("env", "set", "API_KEY=second", "--promote")
-    until(lambda: "key is second" in machine.ok("logs"))
-    machine.ok("deploy")
-    assert "key is second" in machine.ok("logs")
