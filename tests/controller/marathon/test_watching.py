@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,13 +11,9 @@ import pytest
 from portway.api.app import create_app
 from portway.api.settings import ApiSettings
 from tests.api.marathon.client import Client
-from tests.controller.inprocess import VirtualLoop, running_portway
+from tests.controller.inprocess import running_portway
 
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"virtual": VirtualLoop}
+VIRTUAL_TIME = True
 
 
 @pytest.fixture
