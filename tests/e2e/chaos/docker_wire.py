@@ -62,6 +62,10 @@ class Wire:
         """What the event streams of this moment bring is thrown away; they stay open."""
         self._deaf |= self._streams
 
+    def hear(self) -> None:
+        """Events pass again."""
+        self._deaf.clear()
+
     def close(self) -> None:
         self._open = False
         self._passes.set()

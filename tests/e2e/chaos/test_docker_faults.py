@@ -20,6 +20,7 @@ import pytest
 from portway.cli.client import Client
 from tests.e2e.chaos.docker_wire import BROKEN, EMPTY, Wire
 from tests.e2e.chaos.support import Containers, Site, Stopwatch, at_rest, length, report
+from tests.e2e.conftest import _short_home
 from tests.e2e.machine import ROOT, Machine, get, until
 
 sys.path.insert(0, str(ROOT / "examples"))
@@ -28,22 +29,39 @@ from prober import Prober  # noqa: E402
 pytestmark = [pytest.mark.docker, pytest.mark.haproxy, pytest.mark.timeout(length(240, 1200))]
 
 
+@pytest.fixture(scope="module")
+def wired(
+    tmp_path_factory: pytest.TempPathFactory, image: str
+) -> Iterator[tuple[Wire, Containers]]:
+    """One portway for these faults, behind a wire."""
+    machine = Machine(home=_short_home(), directory=tmp_path_factory.mktemp("wired") / "shop")
+    wire = Wire(machine.home / "docker.sock")
+    machine.variables["PORTWAY_DOCKER_HOST"] = wire.docker_host
+    try:
+        yield wire, Containers(machine, image)
+    finally:
+        machine.close()
+        wire.close()
+
+
 @pytest.fixture
-def wire(machine: Machine) -> Iterator[Wire]:
-    made = Wire(machine.home / "docker.sock")
-    machine.variables["PORTWAY_DOCKER_HOST"] = made.docker_host
+def wire(wired: tuple[Wire, Containers]) -> Iterator[Wire]:
+    """It tells the truth again when a test is over."""
+    made, _ = wired
     yield made
     made.lies.clear()
+    made.hear()
     made.go_on()
-    machine.close()
-    made.close()
 
 
 @pytest.fixture
-def shop(machine: Machine, wire: Wire, image: str) -> Containers:
-    made = Containers(machine, image)
+def shop(wired: tuple[Wire, Containers], wire: Wire) -> Iterator[Containers]:
+    """Two containers, deployed anew for each test: an app that died too often is looked at differently."""
+    _, made = wired
     made.deploy("v0")
-    return made
+    yield made
+    wire.go_on()
+    made.machine.clear()
 
 
 def test_what_an_event_stream_swallows_is_found_by_looking(wire: Wire, shop: Containers):
