@@ -74,7 +74,7 @@ chaos: setup-test  ## Real faults at full length: most of an hour; `make test` h
 
 fuzz: setup-python  ## Random manifests and requests, for half an hour or so (FUZZ_TIMES=N)
 	@FUZZ_TIMES=$(FUZZ_TIMES) SCHEMA_EXAMPLES=300 $(BIN)/pytest -q -n 2 --timeout 3600 tests/security/test_openapi_fuzz.py \
-		tests/api/test_fuzz.py tests/manifests/test_compose_fuzz.py
+		tests/api/test_fuzz.py tests/api/aws/test_garbage.py tests/manifests/test_compose_fuzz.py
 
 lock: setup-python  ## Choose the newest versions and write their hashes
 	@scripts/lock.sh

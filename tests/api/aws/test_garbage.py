@@ -12,6 +12,7 @@ from portway.api.aws.endpoint import AwsEndpoint
 from portway.api.aws.settings import AwsSettings
 from portway.store.documents import MemoryDocuments
 from tests.api.fakes import FakeOperations
+from tests.features import examples
 
 _WORDS = st.sampled_from(
     ["AmazonEC2ContainerServiceV20141113.ListClusters", "CertificateManager.ImportCertificate",
@@ -82,7 +83,7 @@ def _folder(tmp_path: Any) -> None:
 _NOWHERE: Any = None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     target=st.none() | _WORDS,
     kind=_TYPES,
