@@ -236,6 +236,22 @@ async def test_an_instance_leaves_with_its_last_task(convox: Convox) -> None:
     assert f"(service {SERVICE}) deregistered 1 instances in (elb httpd)" in messages
 
 
+async def test_a_service_that_gets_a_load_balancer_later_takes_its_instances_over(
+    convox: Convox,
+) -> None:
+    await convox.task_definition("R", 3245)
+    await convox.create(loadBalancers=[], role="")
+    nodes = await convox.ecs("list_container_instances", cluster="convox")
+    told = await convox.ecs("describe_container_instances", cluster="convox", containerInstances=nodes["containerInstanceArns"])  # fmt: skip
+    by_hand = [{"InstanceId": one["ec2InstanceId"]} for one in told["containerInstances"]]
+    await convox.elb("register_instances_with_load_balancer", Instances=by_hand)
+    assert len((await convox.described())["Instances"]) == 2
+    await convox.ecs("update_service", cluster="convox", service=SERVICE, loadBalancers=[BALANCED])
+    async with asyncio.timeout(30):
+        while len((await convox.described())["Instances"]) != 1:
+            await asyncio.sleep(0.02)
+
+
 async def test_what_cannot_be_behind_a_classic_load_balancer_is_refused(convox: Convox) -> None:
     ecs = convox.ecs
     await convox.task_definition("R", 0)

@@ -85,6 +85,14 @@ async def test_the_rest_of_a_service_of_files_is_in_its_files(of_files: Ecs) -> 
         assert "`portway deploy -a c`" in refusal[1]
 
 
+async def test_a_task_definition_that_is_only_in_files_is_said_to_be_there(of_files: Ecs) -> None:
+    for name in ("web", "web:7", f"{ARNS}task-definition/web:7"):
+        told = await of_files.refusal("describe_task_definition", taskDefinition=name)
+        assert told[1] == "Unable to describe task definition. web:7 was deployed as files with the stack c, not registered."  # fmt: skip
+    told = await of_files.refusal("describe_task_definition", taskDefinition="web:8")
+    assert told[1] == "Unable to describe task definition."
+
+
 async def test_what_scale_and_restart_do_to_a_service_shows(ecs: Ecs) -> None:
     await ecs("create_cluster", clusterName="c")
     await register(ecs)

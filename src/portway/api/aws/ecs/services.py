@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from portway.api.aws.ecs.classic import take_over
+from portway.api.aws.ecs.classic import names_in, take_over
 from portway.api.aws.ecs.clusters import use_cluster
 from portway.api.aws.ecs.common import (
     ACTIVE,
@@ -192,6 +192,8 @@ async def update_service(face: Face, request: Request) -> dict[str, Any]:
     replaced = definition.arn != _runs(known, state) or any(
         m in given and given[m] != known.spec.get(m) for m in _REPLACES
     )
+    if names_in(spec) != names_in(known.spec):
+        await take_over(face, spec)
     await face.operations.put_app(
         app.stack,
         app,

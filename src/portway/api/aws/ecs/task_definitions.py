@@ -25,6 +25,7 @@ from portway.api.aws.objects import Body
 from portway.api.aws.operation import Request, operation
 from portway.api.aws.paging import page
 from portway.core.aws_names import AwsNames
+from portway.core.ecs.labels import origin_of_state
 from portway.manifests.ecs_definition import check_definition, registered
 from portway.manifests.ecs_fields import Use, task_fields
 from portway.manifests.ecs_shape import Fault
@@ -204,8 +205,23 @@ async def list_task_definition_families(face: Face, request: Request) -> dict[st
 async def _found(face: Face, name: str) -> Definition:
     found = await find_definition(face, name)
     if found is None:
-        raise AwsError("ClientException", "Unable to describe task definition.")
+        why = await _of_files(face, name)
+        raise AwsError("ClientException", f"Unable to describe task definition.{why}")
     return found
+
+
+async def _of_files(face: Face, name: str) -> str:
+    """Where a revision is that runs and was never registered: in the files of a stack; "" for any other."""
+    family, revision = split_name(name)
+    overview = await face.operations.overview()
+    for state in overview.apps.values():
+        origin = origin_of_state(state)
+        if origin is None or not origin.is_of_files or origin.family != family:
+            continue
+        if revision in (None, int(origin.task_definition.rpartition(":")[2])):
+            stack = state.app_id.rpartition("/")[0]
+            return f" {origin.task_definition} was deployed as files with the stack {stack}, not registered."
+    return ""
 
 
 def _size(request: Request) -> int:
