@@ -139,7 +139,8 @@ class PortwayOperations(
                     events=(event,),
                 )
             )
-            if not states:  # nothing will end that could take along what the world outside has of it
+            # Nothing will end that could take along what the world outside has of it.
+            if not states:
                 await self.controller.forget_stack(name)
         removed = tuple(s.app_id.rpartition("/")[2] for s in going)
         return self._promotion(name, "", removed=removed, sequence=sequence)
