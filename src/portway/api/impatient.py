@@ -17,6 +17,7 @@ from portway.api.native.answers import refusal
 from portway.core.errors import RequestError
 
 HEAD_TIMEOUT_S = 10.0
+ABORT = "portway.abort"  # an ASGI extension: ends the connection of who does not read, however much is unsent
 CONNECTIONS_MAX = (
     500  # below the file descriptors a service has by default, and below uvicorn's own limit
 )
@@ -45,6 +46,9 @@ class ImpatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.cycle:
+            scope: Any = self.cycle.scope
+            scope.setdefault("extensions", {})[ABORT] = self.transport.abort
         self._judge()
 
     def on_response_complete(self) -> None:

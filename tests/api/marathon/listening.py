@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portway.api.guard import TRUSTED
+from portway.api.impatient import ABORT
 from tests.api.marathon.client import Client
 
 
@@ -24,6 +25,7 @@ class Stream:
     start: dict[str, Any] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
     is_complete: bool = False
+    is_aborted: bool = False
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -55,9 +57,14 @@ class Stream:
             "headers": [(b"host", b"127.0.0.1:8080"), (b"accept", b"text/event-stream")],
             "client": ("10.0.0.9", 40000),
             "server": ("127.0.0.1", 8080),
+            "extensions": {ABORT: self._abort},
             TRUSTED: True,
         }
         await self.client.app(scope, self._receive, self._send)
+
+    def _abort(self) -> None:
+        self.is_aborted = True
+        self.left.set()
 
     async def _receive(self) -> dict[str, Any]:
         await self.left.wait()

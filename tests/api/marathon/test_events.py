@@ -102,6 +102,8 @@ async def test_who_does_not_read_is_cut_off_and_holds_nobody_up(ask: Client) -> 
         await ask.portway.until(lambda: len(quick.of("deployment_success")) == 1100)
         assert ask.marathon.happenings.listeners == 1
         assert [one["id"] for one in quick.of("deployment_success")] == list(range(1100))
+    assert stuck.is_aborted
+    assert not quick.is_aborted
     assert stuck.parts == []
 
 

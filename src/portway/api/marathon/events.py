@@ -9,6 +9,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from portway.api.impatient import ABORT
 from portway.api.marathon.answers import answer
 from portway.api.marathon.call import Call
 from portway.controller.marathon.happenings import Listener
@@ -52,13 +53,13 @@ class EventStream:
         with self._happenings.listening(self._kinds) as listener:
             self._happenings.publish("event_stream_attached", remoteAddress=self._address)
             try:
-                await self._serve(listener, receive, send)
+                await self._serve(listener, scope, receive, send)
             except* OSError:
                 pass  # whoever listened is gone
             finally:
                 self._happenings.publish("event_stream_detached", remoteAddress=self._address)
 
-    async def _serve(self, listener: Listener, receive: Receive, send: Send) -> None:
+    async def _serve(self, listener: Listener, scope: Scope, receive: Receive, send: Send) -> None:
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(self._send(listener, send))
             leaving = group.create_task(_until_gone(receive))
@@ -69,6 +70,10 @@ class EventStream:
             if not leaving.done():
                 listener.end()
                 await asyncio.wait((sending,), timeout=_LAST_WORDS_S)
+            abort = scope.get("extensions", {}).get(ABORT)
+            if abort is not None and not sending.done() and not leaving.done():
+                abort()  # what is unsent would wait for its reader for ever
+                await asyncio.wait((leaving,), timeout=_LAST_WORDS_S)
             for task in tasks:
                 task.cancel()
         if listener.is_cut_off:
