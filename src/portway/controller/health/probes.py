@@ -201,7 +201,10 @@ class Prober:
             for key, target in targets.items():
                 is_new = key not in self._targets
                 self._targets[key] = target
-                if is_new and self._group is not None:
+                is_asked = key in self._due or key in self._tasks
+                if self._group is not None and (
+                    is_new or not (is_asked or self._is_settled(target))
+                ):
                     self._begin(target)
 
     def _forget(self, key: str) -> None:
@@ -282,7 +285,14 @@ class Prober:
             await self._probe_once(target)
         if key in self._targets:
             self._tasks.pop(key, None)
+            if self._is_settled(self._targets[key]):
+                return
             self._schedule(key, began_s + self._gap_s(self._targets[key], before))
+
+    def _is_settled(self, target: ProbeTarget) -> bool:
+        """Without a check, who has once been found well is so for as long as it runs: nobody is asked."""
+        is_well = self._verdict(target).status is HealthStatus.PASSING
+        return is_well and target.check.kind is CheckKind.NONE and not target.engine_health
 
     def _gap_s(self, target: ProbeTarget, before: Health) -> float:
         """From the start of one check to the start of the next."""
