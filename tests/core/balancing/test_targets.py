@@ -35,6 +35,7 @@ from portway.core.instance import (
     EngineState,
     InstanceIdentity,
     InstanceRecord,
+    ObservedContainer,
     ObservedInstance,
     Phase,
 )
@@ -85,6 +86,43 @@ def test_an_instance_that_runs_is_a_target_by_its_node_and_host_port():
 def test_a_group_of_addresses_has_the_instance_by_its_own():
     [found] = of_app(app_state(), target_type=TargetType.IP)
     assert (found.id, found.number) == ("172.17.0.2", 8080)
+
+
+def test_on_the_node_itself_an_instance_is_reached_without_the_engines_proxy():
+    [found] = of_app(app_state())
+    assert found.reached_at(32768) == ("172.17.0.2", 8080)
+    assert found.reached_at(9999) == ("127.0.0.1", 9999)
+    assert found.addresses == {"127.0.0.1", "172.17.0.2"}
+    [found] = of_app(app_state(), target_type=TargetType.IP)
+    assert found.reached_at(8080) == ("172.17.0.2", 8080)
+
+
+def test_of_containers_with_addresses_of_their_own_each_is_reached_at_its_own():
+    state = app_state()
+    bound, spec = replace(BOUND, container="side"), replace(PORT, container="side")
+    wanted = replace(state.target.app, ports=(spec,), targets=(bound,))
+    state = replace(state, revisions={"R1": replace(state.target, app=wanted)})
+    apart = {"web": "172.17.0.3", "side": "172.17.0.4"}
+    instance = replace(
+        seen(state)["s/w.1.1"],
+        address="127.0.0.1",
+        reaches_container=False,
+        containers=tuple(
+            ObservedContainer(name=name, state=EngineState.RUNNING, address=address)
+            for name, address in apart.items()
+        ),
+    )
+    [found] = members_of_app(
+        group(), state, {"s/w.1.1": instance}, NODES, lambda node: f"i-{node}", now_ms=10
+    )
+    assert found.reached_at(32768) == ("172.17.0.4", 8080)
+
+
+def test_an_instance_that_nobody_sees_is_reached_by_its_node():
+    [found] = members_of_app(
+        group(), app_state(phase=Phase.DRAINING, draining_at_ms=0), {}, NODES, str, now_ms=10
+    )
+    assert found.reached_at(32768) == ("127.0.0.1", 32768)
 
 
 def test_an_instance_bound_twice_is_two_targets():

@@ -250,11 +250,12 @@ class Balancing:
                     if member.was_well or self._is_served(group.arn, member):
                         self._proven.add(key)
                 self._members[key] = (group.arn, member)
+                address, number = member.reached_at(check_number(group, member))
                 targets[key] = ProbeTarget(
                     instance_id=key,
                     check=check,
-                    address=member.address,
-                    port_number=check_number(group, member),
+                    address=address,
+                    port_number=number,
                     started_at_ms=self._first[key],
                     is_proven=key in self._proven,
                     subject=member.instance_id,
@@ -276,7 +277,7 @@ class Balancing:
             endpoint.state is EndpointState.READY
             and (
                 endpoint.instance_id == member.endpoint_id
-                or (of_node and endpoint.address == member.address)
+                or (of_node and endpoint.address in member.addresses)
             )
             for _, pool in self._pools(group)
             for endpoint in pool.endpoints

@@ -177,9 +177,10 @@ def _endpoint(
 ) -> Iterator[Endpoint]:
     state = _STATES.get(health.state)
     if state is not None:
+        address, number = member.reached_at(instance_port)
         yield Endpoint(
             instance_id=endpoint_id,
-            address=member.address,
-            port_number=instance_port,
+            address=address,
+            port_number=number,
             state=state,
         )

@@ -158,11 +158,12 @@ def endpoints_of(group: TargetGroup, targets: Sequence[Standing]) -> tuple[Endpo
     for member, health in usable:
         state = _endpoint_state(member, health, opens=opens)
         if state is not None:
+            address, number = member.reached_at(member.number)
             found.append(
                 Endpoint(
                     instance_id=member.endpoint_id,
-                    address=member.address,
-                    port_number=member.number,
+                    address=address,
+                    port_number=number,
                     state=state,
                 )
             )

@@ -87,7 +87,8 @@ class Member:
 
     `endpoint_id` names it to the balancer; of an App's instance it begins with the instance's id. `address` "": it
     cannot be reached, for its node is gone. `is_routable` False: it is only still shown. `was_well`: it passed before.
-    `host_ports`: all that an App's instance has on its node.
+    `host_ports`: all that an App's instance has on its node. `near`: where these are reached on the node itself without
+    the engine's proxy between, as (host port, address, container port).
     """
 
     id: str
@@ -100,6 +101,17 @@ class Member:
     is_routable: bool = True
     was_well: bool = False
     host_ports: tuple[int, ...] = ()
+    near: tuple[tuple[int, str, int], ...] = ()
+
+    def reached_at(self, number: int) -> tuple[str, int]:
+        """Where a balancer on this machine asks for a port of it."""
+        found = ((address, own) for host_port, address, own in self.near if host_port == number)
+        return next(found, (self.address, number))
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Every address it is reached at."""
+        return frozenset({self.address, *(address for _, address, _ in self.near)})
 
     @property
     def is_draining(self) -> bool:
@@ -195,7 +207,22 @@ def _member(
         is_routable=record.phase < Phase.STOPPING,
         was_well=record.ready_at_ms is not None,
         host_ports=tuple(lease.host_port for lease in record.identity.leases),
+        near=tuple(_near(group, record, app, seen)),
     )
+
+
+def _near(
+    group: TargetGroup, record: InstanceRecord, app: App, seen: ObservedInstance | None
+) -> Iterator[tuple[int, str, int]]:
+    if seen is None or group.target_type is not TargetType.INSTANCE:
+        return
+    addresses = {container.name: container.address for container in seen.containers}
+    containers = {spec.name: spec.container or app.container_name for spec in app.ports}
+    for lease in record.identity.leases:
+        own = addresses.get(containers.get(lease.port_name, ""), "")
+        address = seen.address if seen.reaches_container else own
+        if address:
+            yield lease.host_port, address, lease.container_port
 
 
 def _where(
