@@ -41,6 +41,7 @@ BENCHMARKS: Mapping[str, tuple[str, bool]] = {
     "journal": ("A journal of a million entries", False),
     "aws_wire": ("Requests in AWS's language", True),
     "aws": ("Services of ECS", True),
+    "marathon": ("Marathon's API", True),
     "cli": ("Commands", True),
 }
 MARK = "<!-- figures -->"
