@@ -151,3 +151,14 @@ def test_of_a_pod_the_scaling_says_how_many():
     wanted = adopted(entry, "", None, 2)
     assert wanted.pods["/p"] == {"version": "v", "scaling": {"instances": 2}}
     assert adopted(entry, None, None, 0).pods == {"/p": None}
+
+
+async def test_an_app_removed_while_it_is_deployed_is_not_made_again(ask: Client) -> None:
+    ask.portway.engine.inject(Fault(operation="start", times=1000))
+    await ask("POST", "/v2/apps", APP)
+    await ask.portway.until(lambda: ask.marathon.runner._begun)
+    await ask.portway.operations.delete_stack("shop", drain=False)
+    await ask.portway.until(lambda: "/shop/a" not in ask.marathon.catalogue.entries)
+    await ask.rested()
+    assert "shop/a" not in ask.portway.world.apps
+    assert ask.marathon.catalogue.history[0].reason == "shop/a was removed by other means"

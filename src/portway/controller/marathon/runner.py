@@ -209,6 +209,9 @@ class Runner:
     def _refuse_ended(self, deployment: Deployment, entry: Entry, state: AppState | None) -> None:
         """A deployment of portway's own that was called off meanwhile ends this one as well."""
         ours = self._begun.get((deployment.id, entry.path))
+        if ours is not None and (state is None or state.target is None):
+            self._called_off(entry.app_id)
+            raise StepFailed(f"{entry.app_id} was removed by other means")
         ran = state.deployment if state is not None else None
         if ran is None or ours != ran.id:
             return
