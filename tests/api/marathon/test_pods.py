@@ -44,6 +44,7 @@ async def test_how_a_pod_stands(ask: Client) -> None:
     [instance] = status["instances"]
     assert instance["id"].startswith("pair.instance-")
     assert instance["status"] == "STABLE"
+    assert instance["resources"]["cpus"] == 0.3, "with the executor's, and no dust of floats"
     version = status["spec"]["version"]
     assert instance["specReference"] == f"/v2/pods/pair::versions/{version}"
     web, side = instance["containers"]

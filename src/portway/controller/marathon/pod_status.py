@@ -155,7 +155,7 @@ def _resources(entry: Entry) -> dict[str, Any]:
     executor = entry.definition.get("executorResources") or {}
     asked = [c.get("resources") or {} for c in entry.definition["containers"]]
     return {
-        name: sum(one.get(name, 0) for one in (executor, *asked))
+        name: round(sum(one.get(name, 0) for one in (executor, *asked)), 6)
         for name in ("cpus", "mem", "disk", "gpus")
     }
 
