@@ -172,6 +172,14 @@ async def test_a_change_that_is_refused_is_told_with_the_reason(ask: Client) -> 
     assert failed["reason"].startswith("App is locked by one or more deployments.")
 
 
+async def test_a_body_that_cannot_be_read_is_no_change_that_failed(ask: Client) -> None:
+    async with listening(ask, "event_type=group_change_failed") as stream:
+        await ask.refusal("POST", "/v2/apps", {"id": "/a", "cmd": 3})
+        await ask.refusal("POST", "/v2/apps", {"id": "/a"})
+    [failed] = stream.events
+    assert failed["reason"].startswith("Object is not valid")
+
+
 async def test_a_task_that_fails_is_told_of_with_the_reason(ask: Client) -> None:
     await ask.deploy("POST", "/v2/apps", {**APP, "instances": 1})
     [victim] = ask.portway.live("marathon/a")

@@ -109,7 +109,7 @@ EVENTS = (
     _kind("pod_updated_event", _POD, "somebody changes a pod"),
     _kind("pod_deleted_event", _POD, "somebody removes a pod"),
     _kind("group_change_success", "groupId version", "definitions have changed; once for `/` and once for every group that was sent"),
-    _kind("group_change_failed", "groupId version reason", "a change is refused"),
+    _kind("group_change_failed", "groupId version reason", "a change that could be read is refused"),
     _kind("deployment_info", "plan currentStep", "a step begins"),
     _kind("deployment_step_success", "plan currentStep", "a step is done"),
     _kind("deployment_step_failure", "plan currentStep", "the step of a deployment that fails or is cancelled"),

@@ -39,7 +39,7 @@ from portway.controller.world import World
 from portway.core.app import App
 from portway.core.errors import PortwayError
 from portway.core.marathon.names import parse_time, segments_of, time_text
-from portway.manifests.marathon.refusal import Violation, invalid
+from portway.manifests.marathon.refusal import UNREADABLE, Violation, invalid
 from portway.store.base import Store
 
 log = structlog.get_logger()
@@ -161,13 +161,18 @@ class Marathon:
             try:
                 deployment = await self._change(change, force=force)
             except PortwayError as error:
-                version = self._next_version()
-                told = {"groupId": "/", "version": version, "reason": str(error)}
-                self.happenings.publish("group_change_failed", **told)
+                self._tell_refused(str(error))
                 raise
         self._tell(deployment)
         self.runner.wake()
         return deployment
+
+    def _tell_refused(self, reason: str) -> None:
+        # What cannot be read is no change yet: Marathon's group manager never sees it.
+        if not reason.startswith(UNREADABLE):
+            version = self._next_version()
+            told = {"groupId": "/", "version": version, "reason": reason}
+            self.happenings.publish("group_change_failed", **told)
 
     async def _change(self, change: Callable[[Catalogue], Wanted], *, force: bool) -> Deployment:
         deployment = self._make(change(self.catalogue))
