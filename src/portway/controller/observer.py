@@ -244,8 +244,11 @@ class Observer:
         world, app_id = self._world, state.app_id
         waiting = unmet_dependency(world, state.target) if state.target else ""
         if wants_listener(state):
-            given_out = world.listeners_by_number()
-            occupied = ChainMap(given_out, cast("dict[tuple[Protocol, int], Holder]", occupied))
+            # Both are only read.
+            both = cast(
+                "tuple[dict[tuple[Protocol, int], Holder], ...]", (world.listening, occupied)
+            )
+            occupied = ChainMap(*both)
         found = Observed(
             instances=world.seen(app_id),
             unseen=DOUBTED if app_id in world.doubted else UNSEEN,

@@ -222,23 +222,14 @@ def _listeners_of_others(
 ) -> list[tuple[RouteKey, str]]:
     """The listeners of other Apps that may have one of these numbers."""
     found: list[tuple[RouteKey, str]] = []
-    for state in world.apps.values():
-        if state.target is None or not _may_have(state.target.app, state, numbers):
+    for app_id in world.listening.apps_at(numbers):
+        state = world.apps[app_id]
+        own = instead_of in ("", app_id) and app_id.rpartition("/")[0] == stack
+        if state.target is None or own:
             continue
-        own = instead_of in ("", state.app_id) and state.app_id.rpartition("/")[0] == stack
-        for spec in filter(is_routed, () if own else state.target.app.ports):
-            found.extend((key, state.app_id) for key, _ in route_keys(spec, state.service_ports))
+        for spec in filter(is_routed, state.target.app.ports):
+            found.extend((key, app_id) for key, _ in route_keys(spec, state.service_ports))
     return found
-
-
-def _may_have(app: App, state: AppState, numbers: frozenset[int]) -> bool:
-    """Cheaply, for it is asked of every App there is: a generator would cost twice as much."""
-    if state.service_ports and not numbers.isdisjoint(state.service_ports.values()):
-        return True
-    for spec in app.ports:  # noqa: SIM110
-        if spec.service_ports and not numbers.isdisjoint(spec.service_ports):
-            return True
-    return False
 
 
 def _conflict(one: RouteKey, other: RouteKey) -> bool:

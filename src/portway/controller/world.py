@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from portway.core.app import Condition, Dependency, Protocol
+from portway.controller.listening import Listening
+from portway.core.app import Condition, Dependency
 from portway.core.environment import LinkTarget, link_container_port
 from portway.core.events import Event
 from portway.core.health import Health
@@ -16,7 +17,7 @@ from portway.core.observed import StartFailure
 from portway.core.placement import NOTHING, ONE, NodeUse, NodeView, demand_of
 from portway.core.plan import Blocked
 from portway.core.pooled import bound_groups
-from portway.core.ports import LOOPBACK, Holder
+from portway.core.ports import LOOPBACK
 from portway.core.routes import Route, RouteKey, ServedRoute
 from portway.core.routing import is_routed, route_keys
 from portway.core.stack import Certificate, Stack
@@ -60,6 +61,7 @@ class World:
     members: dict[str, set[str]] = field(
         default_factory=dict
     )  # the ids in `apps` by target group that they are bound to
+    listening: Listening = field(default_factory=Listening)
     load: dict[str, int] = field(default_factory=dict)  # live instances by node
     used: dict[str, NodeUse] = field(default_factory=dict)  # what they set aside, by node
     bound: dict[str, dict[int, tuple[str, ...]]] = field(
@@ -106,8 +108,9 @@ class World:
         self.names.setdefault(state.app_id.rpartition("/")[0], set()).add(state.app_id)
 
     def _bind(self, app_id: str, after: AppState | None) -> None:
-        """Keep `members` true of an App that changes."""
+        """Keep `members` and `listening` true of an App that changes."""
         before = self.apps.get(app_id)
+        self.listening.note(app_id, before, after)
         old = bound_groups(before) if before else frozenset[str]()
         new = bound_groups(after) if after else frozenset[str]()
         for group in new - old:
@@ -193,16 +196,6 @@ class World:
     def certificates_for(self, app_id: str) -> Mapping[int, tuple[str, ...]]:
         """Names of the App's certificates by listener port."""
         return self.bound.get(app_id, {})
-
-    def listeners_by_number(self) -> dict[tuple[Protocol, int], Holder]:
-        """The listeners that Apps ask for by number, and which App it is."""
-        return {
-            (Protocol.TCP, number): Holder(description=f"the listener of {state.app_id}")
-            for state in self.apps.values()
-            for spec in (state.target.app.ports if state.target else ())
-            if is_routed(spec)
-            for number in spec.service_ports
-        }
 
     def dependents(self, state: AppState) -> list[AppState]:
         """The Apps that may have waited for this one."""
