@@ -77,8 +77,8 @@ def test_one_app_that_cannot_be_routed_holds_up_none_of_the_others(processes: Ma
         with Rounds([street.url(n) for n in street.numbers]) as rounds:
             until(lambda: rounds.laps >= 1, deadline_s=120)
             street.deploy("v1")
-        said = processes.ok("apps", "info", "-a", "bad")
-        assert f"Port {number} on 127.0.0.1 cannot be listened on: it is held by" in said
+        told = f"Port {number} on 127.0.0.1 cannot be listened on: it is held by"
+        until(lambda: told in processes.ok("apps", "info", "-a", "bad"), why=told)
     report(
         f"B3: {len(street.numbers)} apps changed over beside one that cannot be routed: {rounds}"
     )
