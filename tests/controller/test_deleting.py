@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from portway.core.errors import ImageMissingError
+from portway.core.state import AppState
 from portway.engines.memory import ImageBehaviour
 from tests.controller.inprocess import WEB, Portway
 
@@ -50,3 +54,26 @@ async def test_an_empty_stack_takes_what_the_engine_has_of_it_along(
     await portway.operations.delete_stack("shop")
     assert removed == ["shop"]
     assert portway.world.stacks == {}
+
+
+async def test_a_server_that_ends_when_a_stack_is_gone_leaves_nothing_of_it_outside(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+
+    async def remove_stack(stack: str) -> None:
+        removed.append(stack)
+
+    async def forget(states: Sequence[AppState]) -> None:
+        if not portway.world.stacks:
+            assert portway._work is not None
+            portway._work.cancel()
+        await asyncio.sleep(1)
+
+    monkeypatch.setattr(portway.engine, "remove_stack", remove_stack)
+    monkeypatch.setattr(portway.controller.balancing, "forget", forget)
+    await portway.deploy("shop", WEB)
+    await portway.operations.delete_stack("shop")
+    await portway.idle(60)
+    assert portway.world.stacks == {}
+    assert removed == ["shop"]

@@ -22,7 +22,7 @@ from portway.controller.policing import PolicyFile
 from portway.controller.ports.leases import Leases, adopted_leases, listener_leases
 from portway.controller.rest import Rest
 from portway.controller.saving import Doubts, to_the_end
-from portway.controller.settle import settle_stack
+from portway.controller.settle import is_unsettled, settle_stack
 from portway.controller.strangers import clear_away, lingering
 from portway.controller.telemetry.access_log import AccessLog
 from portway.controller.telemetry.metrics import Metrics
@@ -370,12 +370,14 @@ class Controller:
             self.metrics.event_settled(app_id)
         if plan.wake_at_ms is not None:
             self._wakes[app_id] = plan.wake_at_ms
-        self.rest.note(app_id, plan, settled=not self._is_unsettled(plan.state))
+        stack = app_id.rpartition("/")[0]
+        waits = is_unsettled(self.world.stacks.get(stack), plan.state)
+        self.rest.note(app_id, plan, settled=not waits)
         if changed:
             self.touch(*self.balancing.owners_of(plan.state))
-        if changed or self._is_unsettled(plan.state):
+        if changed or waits:
             self.touch(*(s.app_id for s in self.world.dependents(plan.state)))
-            await self.settle(state.app_id.rpartition("/")[0])
+            await self.settle(stack)
         await self._note_blocked(app_id, plan)
 
     def _look_at_balancer(self, owner: str) -> None:
@@ -395,12 +397,6 @@ class Controller:
                 for lease in record.identity.leases:
                     self.leases.refuse(lease, failure.reason, now_ms=now_ms)
         self.world.forget_gone(plan.state)
-
-    def _is_unsettled(self, state: AppState) -> bool:
-        """Whether the stack still waits for something to follow: a save may have failed, or a controller died."""
-        stack = self.world.stacks.get(state.app_id.rpartition("/")[0])
-        waits = stack is not None and (stack.promoting is not None or stack.deleting)
-        return waits or state.target is None
 
     def _plan(self, state: AppState) -> Plan:
         """A plan whose ports are really free: claimed, and bind-tested in the kernel."""
@@ -470,12 +466,16 @@ class Controller:
             return
         if stack.name in batch.deleted_stacks:
             batch = replace(batch, deleted_certificates=self.world.certificates_of(stack.name))
+        # Who is told that a stack is gone may end the server at once; what it had outside goes all the same.
+        await to_the_end(self._carry_out(batch, states, stack.name))
+
+    async def _carry_out(self, batch: Batch, states: Sequence[AppState], stack: str) -> None:
         forgotten = [state for state in states if state.app_id in batch.deleted_apps]
         await self.save(batch, then=lambda: self._forget_apps(forgotten))
         await self.balancing.forget(forgotten)
-        self.touch(*(state.app_id for state in self.world.of_stack(stack.name)))
-        if stack.name in batch.deleted_stacks:
-            await self.forget_stack(stack.name)
+        self.touch(*(state.app_id for state in self.world.of_stack(stack)))
+        if stack in batch.deleted_stacks:
+            await self.forget_stack(stack)
 
     def _forget_apps(self, states: Sequence[AppState]) -> None:
         for state in states:

@@ -39,6 +39,7 @@ from portway.controller.releasing import (
     parse_request,
     with_images,
 )
+from portway.controller.saving import to_the_end
 from portway.controller.secret_files import SecretFiles
 from portway.controller.sessions import Sessions
 from portway.controller.settle import aborted, let_go, scales_of, undrained
@@ -141,7 +142,7 @@ class PortwayOperations(
             )
             # Nothing will end that could take along what the world outside has of it.
             if not states:
-                await self.controller.forget_stack(name)
+                await to_the_end(self.controller.forget_stack(name))
         removed = tuple(s.app_id.rpartition("/")[2] for s in going)
         return self._promotion(name, "", removed=removed, sequence=sequence)
 

@@ -16,6 +16,12 @@ HISTORY_MAX = 100
 ENDED_BADLY = (DeploymentStatus.FAILED, DeploymentStatus.CANCELLED)
 
 
+def is_unsettled(stack: Stack | None, state: AppState) -> bool:
+    """Whether its stack still waits for something to follow: a save may have failed, or a controller died."""
+    waits = stack is not None and (stack.promoting is not None or stack.deleting)
+    return waits or state.target is None
+
+
 def settle_stack(
     stack: Stack,
     states: Sequence[AppState],
