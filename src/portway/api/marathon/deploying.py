@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from portway.api.marathon.call import Call
 from portway.controller.marathon.catalogue import APP, Catalogue, Deployment, Entry
 from portway.controller.marathon.refusals import because, made_elsewhere, no_such
 from portway.controller.marathon.shown import deployment_result
-from portway.manifests.marathon.accept import accept_app, accept_update
+from portway.manifests.marathon.accept import accept_app, accept_pod, accept_update
 from portway.manifests.marathon.paths import segments
 
 ID_HEADER = "Marathon-Deployment-Id"
@@ -34,8 +34,19 @@ def enforces_role(catalogue: Catalogue, path: str) -> bool:
 
 def replaced_app(call: Call, catalogue: Catalogue, raw: Any, path: str) -> dict[str, Any]:
     """The definition that a whole one makes of an app, whether or not there is one."""
+    return _replaced(accept_app, call, catalogue, raw, path)
+
+
+def replaced_pod(call: Call, catalogue: Catalogue, raw: Any, path: str) -> dict[str, Any]:
+    """Likewise of a pod."""
+    return _replaced(accept_pod, call, catalogue, raw, path)
+
+
+def _replaced(
+    accept: Callable[..., dict[str, Any]], call: Call, catalogue: Catalogue, raw: Any, path: str
+) -> dict[str, Any]:
     known = catalogue.entries.get(path)
-    return accept_app(
+    return accept(
         raw,
         call.marathon.settings.definitions,
         path=path,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from portway.api.marathon.answers import answer, nothing
 from portway.api.marathon.call import Call
-from portway.api.marathon.deploying import ID_HEADER, enforces_role, must_know, version_body
+from portway.api.marathon.deploying import ID_HEADER, must_know, replaced_pod, version_body
 from portway.api.marathon.tasks import stop
 from portway.controller.marathon.catalogue import POD, Catalogue, Entry
 from portway.controller.marathon.pod_status import PodStatus
@@ -42,24 +42,13 @@ async def create_pod(call: Call) -> Response:
         path = made["id"]
         if call.marathon.find(path) is not None:
             raise because(409, f"A pod with id [{path}] already exists.")
-        made.update(_accepted(call, catalogue, raw, path))
+        made.update(replaced_pod(call, catalogue, raw, path))
         return Wanted(pods={path: made}, within_policy=call.within_policy)
 
     deployment = await call.marathon.update(change, force=call.flag("force"))
     _tell(call, "pod_created_event")
     headers = {"Location": made["id"], ID_HEADER: deployment.id}
     return answer({**made, "version": deployment.version}, status=201, headers=headers)
-
-
-def _accepted(call: Call, catalogue: Catalogue, raw: Any, path: str) -> dict[str, Any]:
-    known = catalogue.entries.get(path)
-    return accept_pod(
-        raw,
-        call.marathon.settings.definitions,
-        path=path,
-        existing=known.definition if known is not None else None,
-        enforces_role=enforces_role(catalogue, path),
-    )
 
 
 def _tell(call: Call, kind: str) -> None:
@@ -80,7 +69,7 @@ async def put_pod(call: Call) -> Response:
 
     def change(catalogue: Catalogue) -> Wanted:
         must_know(call, catalogue, path, POD)
-        made.update(_accepted(call, catalogue, raw, path))
+        made.update(replaced_pod(call, catalogue, raw, path))
         return Wanted(pods={path: made}, within_policy=call.within_policy)
 
     deployment = await call.marathon.update(change, force=call.flag("force"))
