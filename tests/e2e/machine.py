@@ -21,6 +21,8 @@ from typing import Any
 
 from portway.cli.client import Client, ServerAbsent
 from portway.cli.launch import answers, ending
+from portway.engines.process.kernel import HOME_MARKER
+from portway.store.home_id import remembered_home_id
 from tests.e2e import forker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +95,7 @@ class Machine:
     directory: Path
     engine: str = "docker"
     variables: dict[str, str] = field(default_factory=dict)
+    marks: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -192,15 +195,17 @@ class Machine:
                 client.ask("POST", "/server/stop", body={})
 
     def processes(self) -> list[int]:
-        """Every process whose command line or environment names this home."""
+        """Every process whose command line or environment names this home or, as an app's own, its id."""
         found: list[int] = []
-        needle = str(self.home).encode()
+        self.marks.add(str(self.home).encode())
+        if home_id := remembered_home_id(self.home):
+            self.marks.add(f"{HOME_MARKER}={home_id}".encode())
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
-                words = (entry / "cmdline").read_bytes()
-                if needle in words or needle in (entry / "environ").read_bytes():
+                said = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                if any(mark in said for mark in self.marks):
                     found.append(int(entry.name))
             except OSError:
                 continue
