@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 from portway.api.aws.keys import KeyFolder
+from portway.api.aws.turns import Turns
 from portway.api.roles import Role
 from portway.controller.contract import Operations
 from portway.store.base import Documents
@@ -43,6 +45,11 @@ class Face:
     home_id: str = ""
     now_ms: Callable[[], int]
     new_id: Callable[[int], str] = field(default=secrets.token_hex)  # hexadecimal, of so many bytes
+    turns: Turns = field(default_factory=Turns)  # one for all requests
+
+    def alone(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Have an object (its ARN, or what else it is called) alone, from the look at it to the last save."""
+        return self.turns.take(key)
 
     def arn(self, service: str, resource: str, *, is_global: bool = False) -> str:
         """arn:aws:ecs:us-east-1:000000000000:cluster/default"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -14,11 +15,12 @@ from portway.controller.world import World
 from portway.core.autoscaling import Scalable, Tracking, decide
 from portway.core.errors import PortwayError
 from portway.core.state import AppState
-from portway.store.base import Document, Documents
+from portway.store.base import Document, DocumentChangedError, Documents
 
 TARGET, POLICY, ACTIVITY = "autoscaling.target", "autoscaling.policy", "autoscaling.activity"
 LOOK_S = 5.0
 ACTIVITIES_MAX = 100  # of a service
+_TRIES = 10
 
 log = structlog.get_logger("portway.autoscaling")
 
@@ -96,7 +98,7 @@ class Scaler:
         await self._scale(stack, {app: count})
         member = "scaled_out_at_ms" if is_out else "scaled_in_at_ms"
         changed = {member: now_ms, **({"scaled_out_to": count} if is_out else {})}
-        await self._documents.put(TARGET, target.key, {**target.body, **changed})
+        await self._keep(target.key, changed)
         alarm = policy.body["alarms"]["high" if is_out else "low"]
         log.info("service_scaled", resource=target.key, count=count, before=state.count)
         await self._note(
@@ -108,6 +110,18 @@ class Scaler:
                 "cause": f"monitor alarm {alarm} in state ALARM triggered policy {policy.body['name']}",
             },
         )
+
+    async def _keep(self, resource_id: str, changed: Mapping[str, int]) -> None:
+        """Of a target what was done; its bounds stay as somebody gives them meanwhile, and gone it stays gone."""
+        for _ in range(_TRIES):
+            found = await self._documents.get(TARGET, resource_id)
+            if found is None:
+                return
+            with suppress(DocumentChangedError):
+                await self._documents.put(
+                    TARGET, resource_id, {**found.body, **changed}, found.version
+                )
+                return
 
     async def _note(self, resource_id: str, body: dict[str, Any]) -> None:
         await self._documents.put(ACTIVITY, f"{resource_id}#{body['at_ms']:015}", body)

@@ -93,6 +93,23 @@ async def test_the_same_token_is_the_same_tasks(with_cluster: Ecs) -> None:
     assert (await ecs.refusal("run_task", **given))[0] == "ConflictException"
 
 
+async def test_one_token_in_several_requests_at_once_is_one_task(with_cluster: Ecs) -> None:
+    ecs = with_cluster
+    answers = await asyncio.gather(*(run(ecs, clientToken="t") for _ in range(4)))  # noqa: S106
+    assert len({task["taskArn"] for answer in answers for task in answer["tasks"]}) == 1
+
+
+async def test_a_token_for_which_there_was_no_room_can_be_tried_again(with_cluster: Ecs) -> None:
+    ecs = with_cluster
+    await register(ecs, "static", host_port=8080)
+    [first] = (await run(ecs, taskDefinition="static"))["tasks"]
+    assert (await run(ecs, taskDefinition="static", clientToken="t"))["failures"]  # noqa: S106
+    await until(ecs, first["taskArn"], "RUNNING")
+    await ecs("stop_task", cluster="c", task=first["taskArn"])
+    await ecs.portway.until(lambda: not ecs.portway.world.of_stack("c"))
+    assert (await run(ecs, taskDefinition="static", clientToken="t"))["tasks"]  # noqa: S106
+
+
 async def test_overrides_are_run_and_shown(with_cluster: Ecs) -> None:
     ecs = with_cluster
     override = {"name": "web", "environment": [{"name": "A", "value": "1"}]}

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from portway.api.aws.ecs.service_checks import TARGET_GROUP_KIND
 from tests.api.aws.ecs.conftest import Ecs
@@ -277,3 +278,36 @@ async def test_a_breaker_takes_a_revision_that_never_starts_back(with_cluster: E
     back = await settled(ecs)
     assert [d["id"] for d in back["deployments"]] == [good["id"]]
     assert back["taskDefinition"].endswith("web:1")
+
+
+async def test_of_changes_at_the_same_moment_none_is_lost(with_cluster: Ecs) -> None:
+    ecs = with_cluster
+    await create(ecs, desiredCount=1)
+    await register(ecs)
+    changes = (
+        {"desiredCount": 3},
+        {"taskDefinition": "web:2"},
+        {"deploymentConfiguration": {"maximumPercent": 150}},
+        {"deploymentConfiguration": {"minimumHealthyPercent": 50}},
+        {"propagateTags": "SERVICE"},
+    )
+    await asyncio.gather(
+        *(ecs("update_service", cluster="c", service="web", **one) for one in changes)
+    )
+    service = await described(ecs)
+    assert (service["desiredCount"], service["taskDefinition"][-6:]) == (3, "/web:2")
+    percents = service["deploymentConfiguration"]
+    assert (percents["maximumPercent"], percents["minimumHealthyPercent"]) == (150, 50)
+    assert service["propagateTags"] == "SERVICE"
+
+
+async def test_the_same_service_made_many_times_at_once_is_one(with_cluster: Ecs) -> None:
+    ecs = with_cluster
+    made = await asyncio.gather(*(create(ecs, clientToken=f"t{n}") for n in range(5)))
+    assert len({one["createdAt"] for one in made}) == 1
+    given = {"cluster": "c", "serviceName": "other", "taskDefinition": "web"}
+    answers = await asyncio.gather(
+        *(ecs("create_service", **given, desiredCount=n) for n in range(2)), return_exceptions=True
+    )
+    [refusal] = [one for one in answers if isinstance(one, ClientError)]
+    assert refusal.response["Error"]["Message"] == "Creation of service was not idempotent."

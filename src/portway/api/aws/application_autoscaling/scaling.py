@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
-from portway.api.aws.objects import Body
-from portway.api.aws.operation import Request, operation
+from portway.api.aws.objects import Body, changed
+from portway.api.aws.operation import Handler, Request, operation
 from portway.api.aws.paging import page
 from portway.controller.autoscaling.measuring import app_id_of
 from portway.controller.autoscaling.scaling import ACTIVITY, POLICY, TARGET
@@ -44,7 +45,19 @@ def _missing(what: str, resource_id: str) -> AwsError:
     return AwsError("ObjectNotFoundException", told)
 
 
+def _alone(run: Handler) -> Handler:
+    """Changes of what scales one service are made one after another."""
+
+    @wraps(run)
+    async def one_at_a_time(face: Face, request: Request) -> Mapping[str, Any]:
+        async with face.alone(f"{_SERVICE} {request['ResourceId']}"):
+            return await run(face, request)
+
+    return one_at_a_time
+
+
 @operation(_SERVICE, "RegisterScalableTarget", ignores=("RoleARN",))
+@_alone
 async def register_scalable_target(face: Face, request: Request) -> dict[str, Any]:
     """Let a service be scaled within bounds, or change them."""
     resource_id = _resource(request)
@@ -58,16 +71,20 @@ async def register_scalable_target(face: Face, request: Request) -> dict[str, An
     await _check_there(face, resource_id)
     tags: dict[str, str] = {**old.get("tags", {}), **(request.get("Tags") or {})}
     body: Body = {
-        "created_at_ms": face.now_ms(),
-        **old,
         "resource_id": resource_id,
         "tags": tags,
         "least": least,
         "most": most,
         "suspended": {**(old.get("suspended") or {}), **(request.get("SuspendedState") or {})},
     }
-    await face.documents.put(TARGET, resource_id, body)
+    await _put_target(face, resource_id, body)
     return {"ScalableTargetARN": _target_arn(face, resource_id)}
+
+
+async def _put_target(face: Face, resource_id: str, body: Body) -> None:
+    """Whenever the service was scaled meanwhile, that stays known."""
+    if await changed(face.documents, TARGET, resource_id, lambda old: {**old, **body}) is None:
+        await face.documents.put(TARGET, resource_id, {"created_at_ms": face.now_ms(), **body})
 
 
 async def _check_there(face: Face, resource_id: str) -> None:
@@ -86,6 +103,7 @@ async def describe_scalable_targets(face: Face, request: Request) -> dict[str, A
 
 
 @operation(_SERVICE, "DeregisterScalableTarget")
+@_alone
 async def deregister_scalable_target(face: Face, request: Request) -> dict[str, Any]:
     """Scale a service no more; its policies go too."""
     resource_id = _resource(request)
@@ -104,6 +122,7 @@ async def deregister_scalable_target(face: Face, request: Request) -> dict[str, 
         "PredictiveScalingPolicyConfiguration": "it does not predict; use TargetTrackingScaling",
     },
 )
+@_alone
 async def put_scaling_policy(face: Face, request: Request) -> dict[str, Any]:
     """Have a service follow the requests for each of its tasks, or the processors or memory that they use."""
     resource_id, name = _resource(request), request["PolicyName"]

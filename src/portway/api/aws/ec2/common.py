@@ -47,7 +47,10 @@ def ec2(
                 told = "Request would have succeeded, but DryRun flag is set."
                 raise AwsError("DryRunOperation", told, 412)
             await ensure_network(face.documents, home_id=face.home_id, region=face.region)
-            return await run(face, request)
+            if name.startswith("Describe"):
+                return await run(face, request)
+            async with face.alone("ec2"):  # what is made is clear of what is there: names, blocks
+                return await run(face, request)
 
         return operation("ec2", name, ignores=ignores, refuses=refuses)(prepared)
 

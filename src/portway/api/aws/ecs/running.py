@@ -12,7 +12,7 @@ from portway.api.aws.ecs.definitions import Definition
 from portway.api.aws.ecs.placing import misfits
 from portway.api.aws.ecs.service_checks import LAUNCH_OR_STRATEGY, check_network
 from portway.api.aws.ecs.service_store import secrets_for, usable_definition
-from portway.api.aws.ecs.task_store import Task, tasks_in, tasks_named
+from portway.api.aws.ecs.task_store import Task, tasks_named
 from portway.api.aws.ecs.task_tags import managed_tags
 from portway.api.aws.ecs.tasks import with_extra
 from portway.api.aws.errors import AwsError
@@ -61,7 +61,8 @@ async def run_task(face: Face, request: Request) -> dict[str, Any]:
     token = request.get("clientToken")
     if token is None:
         return await _run(face, asked, nodes=[""] * count)
-    return await _run_once(face, asked, token, count)
+    async with face.alone(f"run-task {asked.cluster}/{token}"):
+        return await _run_once(face, asked, token, count)
 
 
 async def _run_once(face: Face, asked: _Asked, token: str, count: int) -> dict[str, Any]:
@@ -76,17 +77,19 @@ async def _run_once(face: Face, asked: _Asked, token: str, count: int) -> dict[s
         if body.get("request") != said:
             told = "The client token was used with another request already."
             raise AwsError("ConflictException", told, 400) from None
-        if body.get("tasks") is None:
-            raise AwsError("ConflictException", "A request with this client token is under way.", 400) from None  # fmt: skip
-        tasks = await tasks_in(face, asked.cluster)
-        return {"tasks": [tasks[arn] for arn in body["tasks"] if arn in tasks], "failures": []}
+        if body.get("tasks") is not None:
+            tasks = await tasks_named(face, asked.cluster, body["tasks"])
+            return {"tasks": [tasks[arn] for arn in body["tasks"] if arn in tasks], "failures": []}
     try:
         answer = await _run(face, asked, nodes=[""] * count)
     except BaseException:
         await face.documents.delete(TOKEN_KIND, key)
         raise
     arns = [task["taskArn"] for task in answer["tasks"]]
-    await face.documents.put(TOKEN_KIND, key, {"request": said, "tasks": arns})
+    if arns:
+        await face.documents.put(TOKEN_KIND, key, {"request": said, "tasks": arns})
+    else:
+        await face.documents.delete(TOKEN_KIND, key)  # whoever tries again may find room
     return answer
 
 

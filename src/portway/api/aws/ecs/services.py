@@ -19,6 +19,7 @@ from portway.api.aws.ecs.common import (
     merged,
     missing,
     names_of,
+    within,
 )
 from portway.api.aws.ecs.service_checks import (
     check_balancers,
@@ -78,6 +79,11 @@ async def create_service(face: Face, request: Request) -> dict[str, Any]:
     check_name(request["serviceName"])
     check_tags(request.get("tags", []))
     cluster = await use_cluster(face, request.get("cluster"))
+    async with face.alone(names_of(face).service_arn(cluster, request["serviceName"])):
+        return await _create(face, request, cluster)
+
+
+async def _create(face: Face, request: Request, cluster: str) -> dict[str, Any]:
     known = await find_service(face, cluster, request["serviceName"])
     said = {k: v for k, v in request.input.items() if k != "clientToken"}
     version = 0
@@ -167,6 +173,16 @@ async def _begin(face: Face, service: Service, version: int) -> None:
 async def update_service(face: Face, request: Request) -> dict[str, Any]:
     """Change a service; what its tasks are made of changes by a new deployment."""
     cluster = await find_cluster(face, request.get("cluster"))
+    async with face.alone(_key(face, cluster, request["service"])):
+        return await _update(face, request, cluster)
+
+
+def _key(face: Face, cluster: str, wanted: str) -> str:
+    """What a service is changed under, by name or ARN; whoever makes one of that name waits as well."""
+    return names_of(face).service_arn(cluster, within(face, wanted, cluster, "service"))
+
+
+async def _update(face: Face, request: Request, cluster: str) -> dict[str, Any]:
     known = await _found(face, cluster, request["service"])
     overview = await face.operations.overview(app_ids=(known.app_id,))
     state = overview.apps.get(known.app_id)
@@ -260,6 +276,11 @@ def _as_updated(spec: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[st
 async def delete_service(face: Face, request: Request) -> dict[str, Any]:
     """Drain and stop a service. It is DRAINING until its last task is gone, then INACTIVE."""
     cluster = await find_cluster(face, request.get("cluster"))
+    async with face.alone(_key(face, cluster, request["service"])):
+        return await _delete(face, request, cluster)
+
+
+async def _delete(face: Face, request: Request, cluster: str) -> dict[str, Any]:
     known = await _found(face, cluster, request["service"])
     overview = await face.operations.overview(app_ids=(known.app_id,))
     state = overview.apps.get(known.app_id)
