@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.haproxy, pytest.mark.timeout(120)]
 collections.Iterable = collections.abc.Iterable  # type: ignore[attr-defined]  (the client is of Python 3.9)
 
 COMMAND = "exec /bin/busybox httpd -f -p 127.0.0.1:$PORT0 -h "
-BORN = ["TASK_STAGING", "TASK_RUNNING"]
+BORN = ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING"]
 DIED = ["TASK_KILLING", "TASK_KILLED"]
 
 

@@ -19,6 +19,8 @@ WEB = {
     "healthChecks": [{"protocol": "HTTP", "portIndex": 0, "intervalSeconds": 5}],
 }
 
+BORN = ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING"]
+
 Heard = list[tuple[str, dict[str, Any]]]
 
 
@@ -69,8 +71,9 @@ async def test_the_life_of_a_task_is_told(ask: Client) -> None:
         [task] = (await ask.get("/v2/apps/web/tasks"))["tasks"]
         await ask.deploy("DELETE", "/v2/apps/web")
     states = [e["taskStatus"] for e in of(heard, "status_update_event")]
-    assert states == ["TASK_STAGING", "TASK_RUNNING", "TASK_KILLING", "TASK_KILLED"]
-    running = of(heard, "status_update_event")[1]
+    assert states == [*BORN, "TASK_KILLING", "TASK_KILLED"]
+    staging, starting, running = of(heard, "status_update_event")[:3]
+    assert staging.keys() == starting.keys() == running.keys()
     assert (running["taskId"], running["appId"], running["host"]) == (
         task["id"],
         "/web",
@@ -78,7 +81,7 @@ async def test_the_life_of_a_task_is_told(ask: Client) -> None:
     )
     assert (running["ports"], running["version"]) == (task["ports"], task["version"])
     conditions = [e["condition"] for e in of(heard, "instance_changed_event")]
-    assert conditions == ["Staging", "Running", "Killing", "Killed"]
+    assert conditions == ["Staging", "Starting", "Running", "Killing", "Killed"]
     assert of(heard, "app_terminated_event") == [{"appId": "/web"}]
 
 
@@ -97,18 +100,41 @@ async def test_health_is_told_when_it_changes(ask: Client) -> None:
         "alive": False,
     }
     assert of(heard, "instance_health_changed_event")[0]["healthy"] is False
-    [failed] = of(heard, "failed_health_check_event")
-    assert (failed["taskId"], failed["healthCheck"]["protocol"]) == (name, "HTTP")
     [killed] = of(heard, "unhealthy_instance_kill_event")
     assert (killed["taskId"], killed["instanceId"]) == (task["id"], name)
     assert killed["reason"]
+
+
+async def test_every_failed_check_is_told_before_the_verdict_it_leads_to(ask: Client) -> None:
+    await ask.deploy("POST", "/v2/apps", WEB)
+    [task] = (await ask.get("/v2/apps/web/tasks"))["tasks"]
+    [sick] = ask.portway.live("marathon/web")
+    async with hearing(ask) as heard:
+        ask.portway.engine.set_health(sick, passed=False, detail="HTTP 500 from /")
+        await ask.portway.until(lambda: sick not in ask.portway.live("marathon/web"))
+    kinds = [kind for kind, _ in heard]
+    failed = of(heard, "failed_health_check_event")
+    name = task["healthCheckResults"][0]["instanceId"]
+    assert {(f["appId"], f["taskId"]) for f in failed} == {("/web", name)}
+    assert failed[0]["healthCheck"]["protocol"] == "HTTP"
+    told = kinds[: kinds.index("health_status_changed_event")]
+    assert told.count("failed_health_check_event") == len(failed) > 1
+
+
+async def test_a_check_that_fails_while_its_task_starts_is_not_told(ask: Client) -> None:
+    docker = {"type": "DOCKER", "docker": {"image": "never-healthy"}}
+    async with hearing(ask) as heard:
+        await ask("POST", "/v2/apps", {**WEB, "container": {**WEB["container"], **docker}})
+        await ask.portway.idle(60)
+    assert "TASK_RUNNING" in [e["taskStatus"] for e in of(heard, "status_update_event")]
+    assert not of(heard, "failed_health_check_event"), "its grace period is 300 seconds"
 
 
 async def test_nobody_is_told_healthy_before_it_is_told_to_run(ask: Client) -> None:
     async with hearing(ask) as heard:
         await ask.deploy("POST", "/v2/apps", WEB)
     kinds = [f.get("taskStatus", name) for name, f in heard if name.startswith(("st", "health"))]
-    assert kinds == ["TASK_STAGING", "TASK_RUNNING", "health_status_changed_event"]
+    assert kinds == [*BORN, "health_status_changed_event"]
 
 
 async def test_health_checks_are_told_as_they_come_and_go(ask: Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from marathon.models.queue import MarathonQueueItem
+
 from tests.api.marathon.client import Client
 
 CRASH = {
@@ -26,7 +28,8 @@ async def test_what_ended_by_itself_waits_for_its_delay(ask: Client) -> None:
     await ask("POST", "/v2/apps", CRASH)
     await ask.portway.idle(20)
     [item] = (await ask.get("/v2/queue"))["queue"]
-    assert (item["app"]["id"], item["count"], item["role"]) == ("/crash", 1, "*")
+    assert (item["app"]["id"], item["count"], item["app"]["role"]) == ("/crash", 1, "*")
+    assert MarathonQueueItem.from_json(item).delay.overdue is False
     assert 70 <= item["delay"]["timeLeftSeconds"] <= 100
     assert item["delay"]["overdue"] is False
     reply = await ask("DELETE", "/v2/queue/crash/delay")

@@ -7,7 +7,7 @@ import pytest
 from portway.controller.marathon.endings import ending_of, is_health_kill, states_since
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
 
-S, R, K = "TASK_STAGING", "TASK_RUNNING", "TASK_KILLING"
+S, G, R, K = "TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"
 KILLED, FAILED, FINISHED = "TASK_KILLED", "TASK_FAILED", "TASK_FINISHED"
 
 
@@ -41,14 +41,14 @@ ASKED = {**RAN, "draining_at_ms": 3}
     [
         (None, S, {}, [S]),
         (S, S, {}, []),
-        (None, R, RAN, [S, R]),
-        (S, K, ASKED, [R, K]),
-        (None, KILLED, ASKED, [S, R, K, KILLED]),
+        (None, R, RAN, [S, G, R]),
+        (S, K, ASKED, [G, R, K]),
+        (None, KILLED, ASKED, [S, G, R, K, KILLED]),
         (R, KILLED, ASKED, [K, KILLED]),
         (K, KILLED, ASKED, [KILLED]),
         (R, FAILED, RAN, [FAILED]),
         (S, FAILED, {}, [FAILED]),
-        (None, FAILED, RAN, [S, R, FAILED]),
+        (None, FAILED, RAN, [S, G, R, FAILED]),
         (S, K, {"stopping_at_ms": 3}, [K]),
         (R, "TASK_UNREACHABLE", RAN, ["TASK_UNREACHABLE"]),
         ("TASK_UNREACHABLE", KILLED, ASKED, [K, KILLED]),

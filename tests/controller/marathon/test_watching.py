@@ -49,6 +49,7 @@ async def test_a_step_is_not_done_before_its_tasks_were_told_of(ask: Client) -> 
     app = {"id": "/a", "cmd": "sleep 1", "instances": 1}
     assert await story(ask, "POST", "/v2/apps", app) == [
         "TASK_STAGING",
+        "TASK_STARTING",
         "TASK_RUNNING",
         "deployment_success",
     ]
@@ -75,6 +76,6 @@ async def test_who_ended_before_anybody_looked_is_told_from_its_beginning(ask: C
             told.setdefault(one.fields["taskId"], []).append(one.fields["taskStatus"])
     assert list(told.values()) == [
         ["TASK_FAILED"],
-        ["TASK_STAGING", "TASK_RUNNING", "TASK_FAILED"],
-        ["TASK_STAGING", "TASK_RUNNING"],
+        ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"],
+        ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING"],
     ]

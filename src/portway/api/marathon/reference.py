@@ -59,9 +59,9 @@ $ curl -N -H 'Accept: text/event-stream' 'http://127.0.0.1:8080/v2/events?event_
 An event is `event: KIND`, `data: JSON` and an empty line. The JSON has `eventType` and `timestamp`, and what the table says.
 `event_type` may be given several times; without it everything is told. A quiet stream gets an empty line every 15 seconds.
 
-- **Order.** A deployment is told of before its tasks, and done after them. A task goes through `TASK_STAGING`, `TASK_RUNNING`, `TASK_KILLING` and
+- **Order.** A deployment is told of before its tasks, and done after them. A task goes through `TASK_STAGING`, `TASK_STARTING`, `TASK_RUNNING`, `TASK_KILLING` and
   `TASK_KILLED`, none left out; one that ends by itself is `TASK_FAILED` or `TASK_FINISHED`, one whose node is away `TASK_UNREACHABLE`.
-  Nobody is told that a task runs before it does. There is no `TASK_STARTING`: a task is staged until it runs.
+  Nobody is told that a task runs before it does; `/v2/tasks` shows it staged until then.
 - **Who does not read** is cut off once 1024 events wait for it; nobody else waits. A stream ends with the server, and when its
   leadership is given up; what happened meanwhile is not told again, so a client asks for `/v2/apps` when it comes back.
 - **`plan`** is `{id, steps, version, original, target}`, which clients of Marathon 1.5 to 1.7 need; of the two root groups it has the apps and
@@ -119,7 +119,7 @@ EVENTS = (
     _kind("instance_changed_event", "instanceId condition runSpecId agentId host runSpecVersion", "likewise, for the instance"),
     _kind("add_health_check_event", _HOLDS, "a definition has a check it had not"),
     _kind("remove_health_check_event", "appId", "a definition has lost a check"),
-    _kind("failed_health_check_event", "appId taskId healthCheck", "an instance is found unhealthy: once for each check, not for every failure; `taskId` is the instance's, as in Marathon"),
+    _kind("failed_health_check_event", "appId taskId healthCheck", "a health check of an instance fails, each time; not before its first success within the grace period; `taskId` is the instance's, as in Marathon"),
     _kind("health_status_changed_event", "appId instanceId version alive", "an instance is found healthy or unhealthy"),
     _kind("instance_health_changed_event", "instanceId runSpecId healthy runSpecVersion", "likewise"),
     _kind("unhealthy_instance_kill_event", "appId taskId instanceId version reason host slaveId", "an instance is replaced because its checks fail"),

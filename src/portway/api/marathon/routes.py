@@ -271,7 +271,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handle=queue.list_queue,
         tells="what waits to be started, and for what",
         parameters=("embed",),
-        differs="a node that was looked at counts as an offer; there are no unused offers to embed",
+        differs="a node that was looked at counts as an offer; there are no unused offers to embed; `role` is that of the `app` or `pod`, not told again beside it, for the PyPI client knows no such member",
     ),
     Endpoint(
         method="DELETE",

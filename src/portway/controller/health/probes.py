@@ -147,8 +147,15 @@ def _judged(check: HealthCheck, status: int | None) -> tuple[bool, str]:
     return matches_status(check.statuses, status), f"HTTP {status} from {check.path}"
 
 
+def _nobody(instance_id: str, nth: int) -> None:
+    """Whoever does not want to know."""
+
+
 class Prober:
-    """One timer for all of them, one short task a check; `on_change` is told whenever a verdict changes."""
+    """One timer for all of them, one short task a check; `on_change` is told whenever a verdict changes.
+
+    `on_failed` is told of every failed health check that counts (none of start-up), by instance and which of its checks.
+    """
 
     def __init__(
         self,
@@ -166,6 +173,7 @@ class Prober:
         self._health = health
         self._readiness: dict[str, Health] = {} if readiness is None else readiness
         self._on_change = on_change
+        self.on_failed: Callable[[str, int], None] = _nobody
         self._metrics = metrics or Metrics()
         self._network_room = asyncio.Semaphore(NETWORK_CHECKS_MAX)
         self._command_room = asyncio.Semaphore(COMMAND_CHECKS_MAX)
@@ -318,6 +326,8 @@ class Prober:
         before = self._verdict(target)
         result = CheckResult(at_ms=self._clock.now_ms(), passed=passed, detail=detail)
         after = judge(before, result, target.check, started_at_ms=target.started_at_ms)
+        if not (passed or target.is_readiness or after.status is HealthStatus.UNKNOWN):
+            self.on_failed(target.instance_id, target.nth)
         if self._settle(target, after):
             self._on_change(target.instance_id)
 

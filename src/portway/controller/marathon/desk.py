@@ -10,6 +10,7 @@ from typing import Protocol
 import structlog
 
 from portway.controller.clock import Clock
+from portway.controller.health.probes import Prober
 from portway.controller.marathon.adopting import Adopter
 from portway.controller.marathon.catalogue import (
     Catalogue,
@@ -55,6 +56,7 @@ class Around(Protocol):
     store: Store
     clock: Clock
     noticed: Callable[..., None]
+    prober: Prober
 
 
 class DeskOperations(AppOperations, Protocol):
@@ -99,6 +101,7 @@ class Marathon:
         self.watcher = Watcher(self, around.world, around.clock)
         self.adopter = Adopter(self, around.world)
         around.noticed = self._notice
+        around.prober.on_failed = self.watcher.check_failed
 
     @property
     def world(self) -> World:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from portway.core.instance import InstanceRecord
 
 FAILED, FINISHED, KILLED = "TASK_FAILED", "TASK_FINISHED", "TASK_KILLED"
-STAGING, RUNNING, KILLING = "TASK_STAGING", "TASK_RUNNING", "TASK_KILLING"
-_RANKS = {STAGING: 0, RUNNING: 1, "TASK_UNREACHABLE": 1, KILLING: 2}
-_ENDED = 3
+STAGING, STARTING = "TASK_STAGING", "TASK_STARTING"
+RUNNING, KILLING = "TASK_RUNNING", "TASK_KILLING"
+_RANKS = {STAGING: 0, STARTING: 1, RUNNING: 2, "TASK_UNREACHABLE": 2, KILLING: 3}
+_ENDED = 4
 
 
 def ending_of(record: InstanceRecord) -> tuple[str, str]:
@@ -35,6 +36,7 @@ def states_since(before: str | None, after: str, record: InstanceRecord) -> list
     rank_before = -1 if before is None else _RANKS.get(before, _ENDED)
     rank_after = _RANKS.get(after, _ENDED)
     asked = record.draining_at_ms is not None or record.stopping_at_ms is not None
-    passed = {STAGING: True, RUNNING: record.started_at_ms is not None, KILLING: asked}
+    ran = record.started_at_ms is not None
+    passed = {STAGING: True, STARTING: ran, RUNNING: ran, KILLING: asked}
     between = [s for s, was in passed.items() if was and rank_before < _RANKS[s] < rank_after]
     return [*between, after]

@@ -54,7 +54,6 @@ def queue_item(world: World, entry: Entry, shown: Any, *, now_ms: int) -> dict[s
     return {
         "app" if entry.kind == APP else "pod": shown,
         "count": count,
-        "role": entry.definition.get("role", "*"),
         "delay": _delay(state, now_ms),
         "since": time_text(since_ms),
         "processedOffersSummary": offers,

@@ -18,6 +18,7 @@ from portway.controller.marathon.documents import MarathonDocuments
 from portway.controller.marathon.endings import (
     KILLED,
     KILLING,
+    RUNNING,
     ending_of,
     is_health_kill,
     states_since,
@@ -30,7 +31,7 @@ from portway.controller.marathon.sight import (
     has_health_checks,
     version_of,
 )
-from portway.controller.world import RUN_SLOT, World
+from portway.controller.world import RUN_SLOT, World, app_of
 from portway.core.errors import PortwayError
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.marathon.names import instance_name, run_of, task_name, time_text
@@ -40,6 +41,7 @@ log = structlog.get_logger()
 
 _CONDITIONS = {
     "TASK_STAGING": "Staging",
+    "TASK_STARTING": "Starting",
     "TASK_RUNNING": "Running",
     "TASK_KILLING": "Killing",
     "TASK_KILLED": "Killed",
@@ -116,6 +118,21 @@ class Watcher:
         for app_id in app_ids:
             if app_id in self._pending:
                 self._failures += self.look(app_id)
+
+    def check_failed(self, instance_id: str, nth: int) -> None:
+        """Tell of one failed health check of an instance that runs: the nth of its App's."""
+        app_id = app_of(instance_id)
+        state, entry = self._world.apps.get(app_id), self._desk.entry_of_app(app_id)
+        if state is None or entry is None or not self._desk.happenings.listeners:
+            return
+        self.catch_up([app_id])
+        checks = entry.definition.get("healthChecks", ())
+        for record in _tasks(state):
+            is_meant = record.id == instance_id and nth < len(checks)
+            if is_meant and self._seen(entry, state, record).state == RUNNING:
+                name, publish = self._name(entry, record), self._desk.happenings.publish
+                told = {"appId": entry.path, "taskId": name, "healthCheck": checks[nth]}
+                publish("failed_health_check_event", **told)
 
     async def _keep(self, failure: TaskFailure) -> None:
         if failure.path not in self._desk.catalogue.entries:
@@ -227,11 +244,6 @@ class Watcher:
     def _tell_health(self, entry: Entry, seen: Seen, *, alive: bool) -> None:
         publish = self._desk.happenings.publish
         name, version = self._name(entry, seen.record), version_of(seen, entry)
-        if not alive:
-            for check in entry.definition.get("healthChecks", ()):
-                publish(
-                    "failed_health_check_event", appId=entry.path, taskId=name, healthCheck=check
-                )
         publish(
             "health_status_changed_event",
             appId=entry.path,
