@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from portway.controller.changing import Changes
 from portway.controller.clock import random_letters
-from portway.controller.lookup import find_app, find_instance, find_stack
+from portway.controller.lookup import find_app, find_instance, find_stack, refuse_task
 from portway.controller.present import present_instance
 from portway.controller.promotion import deploying, free_revision_id, runs_alike, scaled
 from portway.controller.releasing import (
@@ -151,6 +151,8 @@ class ChangesApps(Changes):
 
     async def put_release(self, release: Release, *, force: bool = False) -> PromotionView:
         """The Apps of an earlier release of a loose stack as they were in it; the others stay."""
+        for app in release.apps:
+            refuse_task(app, "put back")
         views = [
             await self.put_app(
                 release.stack,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from portway.controller.world import World, short_id
+from portway.core.app import App
+from portway.core.ecs.labels import TASK, origin_of
 from portway.core.errors import RequestError
 from portway.core.health import HealthStatus
 from portway.core.instance import InstanceRecord, Phase
@@ -43,6 +45,44 @@ def find_app(world: World, stack: str, name: str) -> AppState:
             http_status=404,
         )
     return state
+
+
+def is_task(app: App) -> bool:
+    """Whether it is a task of RunTask, which runs once."""
+    origin = origin_of(app)
+    return origin is not None and origin.kind == TASK
+
+
+def refuse_task(app: App, what: str) -> None:
+    """RequestError for a task of RunTask that is to be `what`, which only something that stays can be."""
+    if is_task(app):
+        raise RequestError(
+            f"{app.name} is a task of RunTask: it runs once and cannot be {what}",
+            hint="Ask RunTask for another one, or make a service of its task definition.",
+            http_status=409,
+        )
+
+
+def find_lasting(world: World, stack: str, name: str, what: str) -> AppState:
+    """Likewise find_app, but for what runs once: that is refused with 409."""
+    state = find_app(world, stack, name)
+    if state.target is not None:
+        refuse_task(state.target.app, what)
+    return state
+
+
+def restartable(world: World, stack: str, name: str = "") -> list[AppState]:
+    """The App of that name, or all of the stack's but for what runs once; RequestError where there is none."""
+    if name:
+        return [find_lasting(world, stack, name, "restarted")]
+    found = [s for s in world.of_stack(stack) if s.target and not is_task(s.target.app)]
+    if not found:
+        raise RequestError(
+            f"{stack} runs nothing that could be restarted",
+            hint=f"`portway ps -a {stack}` shows what it runs.",
+            http_status=409,
+        )
+    return found
 
 
 def find_instance(world: World, stack: str, name: str) -> tuple[InstanceRecord, AppState]:

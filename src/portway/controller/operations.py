@@ -13,7 +13,7 @@ from portway.controller.app_changes import ChangesApps, refusal_of_whole, refuse
 from portway.controller.certificate_changes import ChangesCertificates
 from portway.controller.clock import random_letters
 from portway.controller.environment_changes import ChangesEnvironment
-from portway.controller.lookup import find_app, find_stack
+from portway.controller.lookup import find_lasting, find_stack, restartable
 from portway.controller.loop import Controller
 from portway.controller.machine.examining import Examines
 from portway.controller.marathon.desk import Marathon
@@ -381,7 +381,7 @@ class PortwayOperations(
             deployment_id = "D" + random_letters()
             changed: list[AppState] = []
             for name, count in counts.items():
-                state = find_app(world, stack, name)
+                state = find_lasting(world, stack, name, "scaled")
                 check_count(name, count, state)
                 if count != state.count:
                     changed.append(
@@ -410,12 +410,10 @@ class PortwayOperations(
         async with self.controller.changing() as world:
             known = find_stack(world, stack)
             self._refuse_second_deployment(known)
-            states = [find_app(world, stack, app)] if app else list(world.of_stack(stack))
+            states = restartable(world, stack, app)
             deployment_id = "D" + random_letters()
             again = tuple(
-                with_strategy(s, self._restarted(s, deployment_id), strategy)
-                for s in states
-                if s.target
+                with_strategy(s, self._restarted(s, deployment_id), strategy) for s in states
             )
             names = tuple(s.app_id.rpartition("/")[2] for s in again)
             event = self._event("app.restarted", f"restarting {', '.join(names)}", stack=stack)

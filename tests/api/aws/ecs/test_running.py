@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from portway.core.errors import RequestError
 from tests.api.aws.ecs.conftest import Ecs
 from tests.api.aws.ecs.test_services import register
 
@@ -108,6 +109,31 @@ async def test_a_token_for_which_there_was_no_room_can_be_tried_again(with_clust
     await ecs("stop_task", cluster="c", task=first["taskArn"])
     await ecs.portway.until(lambda: not ecs.portway.world.of_stack("c"))
     assert (await run(ecs, taskDefinition="static", clientToken="t"))["tasks"]  # noqa: S106
+
+
+async def test_what_is_done_to_a_cluster_leaves_its_tasks_alone(with_cluster: Ecs) -> None:
+    ecs, operations = with_cluster, with_cluster.portway.operations
+    [task] = (await run(ecs))["tasks"]
+    await until(ecs, task["taskArn"], "RUNNING")
+    [state] = ecs.portway.world.of_stack("c")
+    name = state.app_id.removeprefix("c/")
+    with pytest.raises(RequestError, match="nothing that could be restarted"):
+        await operations.restart("c")
+    await ecs("create_service", cluster="c", serviceName="s", taskDefinition="web", desiredCount=1)
+    await ecs.portway.settled("c")
+    await operations.restart("c")
+    await ecs.portway.settled("c")
+    assert ecs.portway.live("c/s") == ["c/s.1.2"]
+    assert ecs.portway.live(state.app_id) == [f"{state.app_id}.1.1"]
+    release = state.target.release
+    for refused in (
+        operations.restart("c", name),
+        operations.scale("c", {name: 2}),
+        operations.promote("c", release),
+    ):
+        with pytest.raises(RequestError, match="is a task of RunTask: it runs once"):
+            await refused
+    assert (await described(ecs, task["taskArn"]))["lastStatus"] == "RUNNING"
 
 
 async def test_overrides_are_run_and_shown(with_cluster: Ecs) -> None:
