@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import cache
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from portway.api.aws.endpoint import AwsEndpoint
 from portway.api.aws.settings import AwsSettings, check_aws_reach
 from portway.api.guard import Guard
 from portway.api.marathon.face import MarathonFace
+from portway.api.marathon.paths import MARATHON_METRICS_PATH, METRICS_PATH
 from portway.api.native.answers import explained, refusal
 from portway.api.native.resource import Shared, make_routes, unknown_route
 from portway.api.native.routes import ENDPOINTS
@@ -50,7 +52,7 @@ def create_app(
             *make_routes(ENDPOINTS, shared),
             Route("/openapi.json", _openapi),
             Route("/docs", _docs),
-            Route("/metrics", _metrics),
+            Route(METRICS_PATH, _metrics),
             *_marathon_routes(marathon, shared),
         ],
         middleware=[Middleware(Guard, settings=settings, aws=face, marathon=marathon is not None)],
@@ -68,7 +70,17 @@ def _marathon_routes(marathon: Marathon | None, shared: Shared) -> list[Route]:
     if marathon is None:
         return []
     face = MarathonFace(marathon, shared.settings, shared.closing)
-    return [Route(path, face, methods=None) for path in ("/v2", "/v2/{rest:path}", "/ping")]
+    return [
+        *(Route(path, face, methods=None) for path in ("/v2", "/v2/{rest:path}", "/ping")),
+        Route(MARATHON_METRICS_PATH, _metrics),
+        Route("/", _to("/ui/")),
+        *(Route(path, _to("/docs")) for path in ("/ui", "/ui/", "/help")),
+    ]
+
+
+def _to(path: str) -> Callable[[Request], Response]:
+    """Where Marathon has its pages; ours is the description of the API."""
+    return lambda _: RedirectResponse(path, status_code=302)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

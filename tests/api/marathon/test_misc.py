@@ -18,6 +18,20 @@ async def test_ping_answers_in_the_form_asked_for(ask: Client) -> None:
     assert (await ask("GET", "/ping")).headers["content-type"].startswith("text/plain")
 
 
+async def test_a_browser_is_led_from_the_root_to_a_page(ask: Client) -> None:
+    for path, there in (("/", "/ui/"), ("/ui/", "/docs"), ("/help", "/docs")):
+        reply = await ask("GET", path, accept="text/html")
+        assert (reply.status, reply.headers["location"]) == (302, there)
+    assert (await ask("GET", "/docs")).status == 200
+
+
+async def test_prometheus_finds_its_page_at_either_path(ask: Client) -> None:
+    pages = [await ask("GET", path) for path in ("/metrics", "/metrics/prometheus")]
+    assert {(page.status, page.headers["content-type"]) for page in pages} == {
+        (200, pages[0].headers["content-type"])
+    }
+
+
 async def test_info_says_what_it_is(ask: Client) -> None:
     info = await ask.get("/v2/info")
     assert (info["name"], info["elected"]) == ("marathon", True)

@@ -6,7 +6,8 @@ import base64
 import binascii
 
 _ALONE = ("/v2", "/ping")
-_ALSO = "/metrics"  # Prometheus' page, at the path where Marathon has its own
+METRICS_PATH = "/metrics"  # Prometheus' page
+MARATHON_METRICS_PATH = "/metrics/prometheus"  # the same, where Marathon has it
 
 
 def is_marathon_path(path: str) -> bool:
@@ -16,7 +17,7 @@ def is_marathon_path(path: str) -> bool:
 
 def takes_marathon_credentials(path: str) -> bool:
     """Whether a token may come as Marathon's clients send it."""
-    return is_marathon_path(path) or path == _ALSO
+    return is_marathon_path(path) or path in (METRICS_PATH, MARATHON_METRICS_PATH)
 
 
 def marathon_token(header: str) -> bytes | None:

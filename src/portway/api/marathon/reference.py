@@ -40,7 +40,8 @@ An app of Marathon is an App of portway: `/web` is `marathon/web`, `/shop/web` i
 - **Health results** have no history of single probes: `lastSuccess` and `lastFailure` say when a check's verdict last changed.
 - **Apps made otherwise** (a compose file, the AWS face) are shown, without their variables, and cannot be changed here: 409, naming what
   changes them.
-- **`/metrics`** is the server's page for Prometheus, not Marathon's JSON. There is no `/logging`: the level is a setting.
+- **`/metrics`** is the server's page for Prometheus, and so is `/metrics/prometheus`; not Marathon's JSON. `/` and `/ui/` lead to
+  the description of the server's own API, for there is no page of apps; so does `/help`. There is no `/logging`: the level is a setting.
 
 | operation | what it does | parameters | what differs |
 |---|---|---|---|
