@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from portway.core.app import Exposure, NetworkMode, PortSpec
+from portway.core.app import Exposure, NetworkMode, PortSpec, Rollout
+from portway.core.health import HealthStatus
 from portway.core.ports import ANY_ADDRESS, EPHEMERAL
 from portway.core.starting import is_crash_looping, recent_failures
 from portway.core.state import AppState, Failure
@@ -75,3 +76,15 @@ def test_ephemeral_ports_and_runs_are_leased_with_the_others() -> None:
     first, *row = [lease.host_port for lease in record.identity.leases]
     assert row == [first + 1, first + 2, first + 3]
     assert first == EPHEMERAL.first
+
+
+def test_an_empty_slot_is_filled_before_one_whose_instance_is_ill() -> None:
+    world = World()
+    world.deploy(revision("R1", rollout=Rollout(parallelism=1)), count=3)
+    world.run()
+    world.set_health("shop/web.1.1", HealthStatus.FAILING)
+    world.exit("shop/web.3.3", 1)
+    world.step()
+    world.now_ms += 2000
+    world.step()
+    assert world.state.live[-1].identity.slot == 3

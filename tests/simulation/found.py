@@ -64,4 +64,25 @@ FOUND: dict[int, tuple[int, Sequence[Step]]] = {
             Step("wait", (0.3,)),
         ),
     ),
+    # An instance recovers as its replacement comes up, and another one dies: one slot twice, another one empty.
+    1662: (
+        1,
+        (
+            Step("deploy", (0, 1, 0, 1, 0, 0)),
+            Step("wait", (3.0,)),
+            Step("wait", (3.0,)),
+            Step("strategy", (0, 4, "canary", True, 1, "25%,50%", 5.0, 2, 0, 0)),
+            Step("connections", (3, 2)),
+            Step("wait", (8.0,)),
+            Step("wait", (20.0,)),
+            Step("delete", (0, 0)),
+            Step("deploy", (1, 5, 4, 3, 3, 0)),
+            Step("wait", (1.0,)),
+            Step("put", (0, 0, 3, 0, False, 0)),
+            Step("wait", (3.0,)),
+            Step("lie", (3, False, 3, 0.0, False)),
+            Step("wait", (3.0,)),
+            Step("die", (4, 1)),
+        ),
+    ),
 }

@@ -208,18 +208,21 @@ def who_is_not_ready_gets_no_traffic(
 def nobody_is_replaced_for_being_unready(
     before: AppState, after: AppState, *, failing: Collection[str], unready: Collection[str]
 ) -> None:
-    """It is well, and will be ready; only of too many it is the first to go."""
+    """It is well, and will be ready; only of too many, or of two in one slot, it is the first to go."""
     if after.target is None or after.called_off:
         return
     mine, share = after.target.id, _share(after)
     was = [r for r in _active(before) if r.identity.revision == mine]
+    settled = [r for r in was if r.phase is Phase.READY and r.id not in failing]
+    slots = [r.identity.slot for r in settled]
+    twice = {r.id for r in settled if slots.count(r.identity.slot) > 1}
     if len(was) <= (after.count if share is None else share):
         gone = [r.id for r in _let_go(before, after) if r.identity.revision == mine]
-        wrong = [i for i in gone if i in unready and i not in failing]
+        wrong = [i for i in gone if i in unready and i not in failing and i not in twice]
         assert not wrong, f"{wrong} are let go of for not being ready"
     well = [r.id for r in _active(after) if r.identity.revision == mine and r.id not in failing]
     added = [r.id for r in _added(before, after) if r.identity.revision == mine]
-    assert not added or len(well) <= after.count, (
+    assert not added or len(well) <= after.count + len(slots) - len(set(slots)), (
         f"{added} are started beside {well} of {after.count}"
     )
 

@@ -247,6 +247,8 @@ def live(beginning: Beginning, some: Sequence[Step], log: list[str]) -> None:
     if not state.halted and state.target.app.image == "web":
         assert len(life.world.serving()) == state.count, "not as many serve as were asked for"
         assert {r.identity.revision for r in state.live} <= {state.target.id}, "an old one runs"
+        slots = sorted(r.identity.slot for r in state.live)
+        assert len(slots) == len(set(slots)), f"a slot is filled twice: {slots}"
 
 
 def broken(beginning: Beginning, some: Sequence[Step], log: list[str] | None = None) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portway.core.app import StrategyKind
 from portway.core.capacity import Capacity, capacity, replaces_in_place, two_sets
+from portway.core.doubles import second_ids
 from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.lifecycle import has_completed, in_grace
@@ -24,7 +25,7 @@ from portway.core.strategy import has_room, is_stepwise
 class Census:
     """The App's instances, sorted by what they are worth right now.
 
-    `fresh`: current revision and staying; `stale`: another revision. `serving`: healthy and, where
+    `fresh`: current revision and staying; `stale`: another revision, or to be replaced. `serving`: healthy and, where
     the App has routes, confirmed behind them by the balancer.
     """
 
@@ -68,7 +69,7 @@ def take_census(draft: Draft) -> Census:
         ended = [r for r in draft.state.instances if r.phase is Phase.GONE]
         ended = [r for r in ended if r.identity.revision == target_id]
         completed = sum(1 for r in ended if has_completed(r) or _ran_once(draft, r))
-    return Census(
+    census = Census(
         count=draft.state.count if target is not None else 0,
         live=draft.live,
         fresh=tuple(fresh),
@@ -78,6 +79,23 @@ def take_census(draft: Draft) -> Census:
         serving=frozenset(serving),
         completed=completed,
     )
+    return _without_seconds(draft, census)
+
+
+def _without_seconds(draft: Draft, census: Census) -> Census:
+    """Of a slot that is filled twice one is stale: its replacement is in another slot."""
+    if len({r.identity.slot for r in census.fresh}) == len(census.fresh):
+        return census
+    seconds = second_ids(
+        draft,
+        census.fresh,
+        failing=census.failing,
+        serving=census.serving,
+        bounds=bounds_of(draft, census.count),
+    )
+    fresh = tuple(r for r in census.fresh if r.id not in seconds)
+    stale = tuple(r for r in census.fresh if r.id in seconds)
+    return replace(census, fresh=fresh, stale=(*census.stale, *stale))
 
 
 def _ran_once(draft: Draft, record: InstanceRecord) -> bool:
@@ -209,7 +227,9 @@ def _successor(draft: Draft, record: InstanceRecord) -> str:
     """Why a stale instance leaves, as a phrase."""
     target = draft.state.target
     if target is not None and record.identity.revision == target.id:
-        return f"its node {record.identity.node} is being drained"
+        if record.id in has_to_move(draft):
+            return f"its node {record.identity.node} is being drained"
+        return f"another instance fills slot {record.identity.slot} as well"
     return f"release {target.release} takes its place" if target else "its app is deleted"
 
 

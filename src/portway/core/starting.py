@@ -182,6 +182,11 @@ def _nodes_for(draft: Draft, app: App) -> Iterator[str | Refusal]:
         yield from () if isinstance(fit, Refusal) else (name for name in fit if name != best)
 
 
+def has_node_for_one_more(draft: Draft, app: App) -> bool:
+    """Whether some node would take one more instance, its ports apart."""
+    return not isinstance(next(_nodes_for(draft, app)), Refusal)
+
+
 def ground_of(draft: Draft) -> Ground:
     """What placing looks at, with what this very plan has added."""
     mine: dict[str, int] = {}
@@ -217,16 +222,18 @@ def _alike(draft: Draft) -> tuple[str, ...]:
 
 
 def _free_slot(draft: Draft, target: Revision, count: int) -> int:
+    """The lowest slot that is empty; else the lowest whose instance fails or has to move."""
     emptied = {node.name for node in draft.observed.nodes if node.draining}
+    there = [r for r in draft.live if r.identity.revision == target.id and r.phase < Phase.DRAINING]
+    taken = {r.identity.slot for r in there}
     filled = {
         r.identity.slot
-        for r in draft.live
-        if r.identity.revision == target.id
-        and r.phase < Phase.DRAINING
-        and r.identity.node not in emptied
-        and not is_failing(draft.observed, r.id)
+        for r in there
+        if r.identity.node not in emptied and not is_failing(draft.observed, r.id)
     }
-    return next((slot for slot in range(1, count + 1) if slot not in filled), count)
+    slots = range(1, count + 1)
+    empty = (slot for slot in slots if slot not in taken)
+    return next(empty, next((slot for slot in slots if slot not in filled), count))
 
 
 def _start_of(draft: Draft, slot: int) -> int:
