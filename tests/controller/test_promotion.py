@@ -60,7 +60,9 @@ def test_a_new_app_is_deployed_from_nothing() -> None:
     promotion = promoted(release(WEB))
     state = only(promotion)
     assert promotion.changed == ("web",)
-    assert state.target == Revision(id="R2", release="R2", app=WEB, environment=ENVIRONMENT)
+    assert state.target == Revision(
+        id="R2", release="R2", app=WEB, environment=ENVIRONMENT, made_at_ms=5
+    )
     assert state.deployment == Deployment(
         id="D2", release="R2", to_revision="R2", started_at_ms=5, progressed_at_ms=5
     )

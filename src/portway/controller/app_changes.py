@@ -311,6 +311,7 @@ def put_state(state: AppState, put: Put, *, now_ms: int) -> AppState:
         app=app,
         environment=put.release.environment,
         within_policy=put.release.within_policy,
+        made_at_ms=now_ms,
     )
     return deploying(
         replace(state, target=revision, count=count),

@@ -429,6 +429,7 @@ class PortwayOperations(
             app=state.target.app,
             environment=state.target.environment,
             within_policy=state.target.within_policy,
+            made_at_ms=self._now_ms,
         )
         return deploying(
             replace(state, target=revision),

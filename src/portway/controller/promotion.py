@@ -111,6 +111,7 @@ def _aimed(
             app=app,
             environment=environment,
             within_policy=release.within_policy,
+            made_at_ms=now_ms,
         )
         after = replace(before, target=revision, leaving=False, count=count)
     return deploying(

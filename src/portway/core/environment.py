@@ -47,6 +47,7 @@ def instance_environment(
             home_id=home_id,
             node_address=node_address,
             container=container,
+            made_at_ms=revision.made_at_ms,
         )
         return variables_of(launch, {**revision.app.environment, **revision.environment})
     variables = port_variables(identity.leases, node_address=node_address)

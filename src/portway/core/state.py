@@ -27,6 +27,7 @@ class Revision:
     app: App
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     within_policy: bool = False
+    made_at_ms: int = 0  # 0: nobody remembers
 
 
 class DeploymentStatus(StrEnum):

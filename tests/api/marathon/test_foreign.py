@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.api.marathon.client import Client
 from tests.controller.inprocess import compose
 
@@ -83,3 +85,20 @@ async def test_a_stack_goes_with_the_last_app_of_it(ask: Client) -> None:
     await ask.deploy("DELETE", "/v2/apps/shop/a")
     assert await ask.portway.operations.stacks() == ()
     assert (await ask.get("/v2/groups/shop"))["apps"] == []
+
+
+async def test_a_definition_deployed_as_a_file_is_told_what_is_shown_of_it(ask: Client) -> None:
+    file = json.dumps({"id": "/other/web", "cmd": "sleep 1", "instances": 1})
+    await ask.portway.deploy("shop", file, manifest_name="app.json")
+    await ask.portway.idle(3)
+    await ask.portway.operations.scale("shop", {"web": 2})
+    await ask.portway.idle(3)
+    tasks = (await ask.get("/v2/apps/shop/web?embed=app.tasks"))["app"]["tasks"]
+    shown = {task["id"]: (task["appId"], task["version"]) for task in tasks}
+    running = ask.portway.engine.world.instances
+    environments = [running[i].request.environment for i in ask.portway.live("shop/web")]
+    told = {
+        e["MESOS_TASK_ID"]: (e["MARATHON_APP_ID"], e["MARATHON_APP_VERSION"]) for e in environments
+    }
+    assert told == shown
+    assert len(told) == 2

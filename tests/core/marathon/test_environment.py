@@ -45,7 +45,10 @@ def told(app: App, *host_ports: int | None, container: str = "", **own: str) -> 
         id="shop/web.1.7", app_id=app.id, slot=1, serial=7, revision="R1", release="R1",
         node="local", leases=leases,
     )  # fmt: skip
-    revision = Revision(id="R1", release="R1", app=replace(app, environment=own))
+    made_at_ms = 1422966600123
+    revision = Revision(
+        id="R1", release="R1", app=replace(app, environment=own), made_at_ms=made_at_ms
+    )
     return instance_environment(
         revision, identity, node_address="10.0.0.9", home_id="home", container=container
     )
@@ -73,6 +76,16 @@ def test_on_the_nodes_network_ports_are_keyed_by_their_service_ports() -> None:
         "PORT_10001": "31006",
         "PORT_HTTP": "31005",
     }
+
+
+def test_one_that_is_deployed_as_a_file_is_told_the_id_and_version_it_is_shown_under() -> None:
+    filed = replace(WEB, labels=labels_of(replace(ORIGIN, path="/x/web", version="")))
+    found = told(filed, 31005, 31006)
+    assert (found["MARATHON_APP_ID"], found["MARATHON_APP_VERSION"]) == (
+        "/shop/web",
+        "2015-02-03T12:30:00.123Z",
+    )
+    assert found["MESOS_TASK_ID"] == task_name("/shop/web", "shop/web.1.7 R1", home_id="home")
 
 
 def test_on_a_bridge_they_are_keyed_by_their_container_ports() -> None:

@@ -12,8 +12,6 @@ from portway.core.marathon.names import path_of, time_text
 from portway.core.routing import is_routed, route_keys
 from portway.core.state import AppState
 
-NEVER = "1970-01-01T00:00:00.000Z"
-
 
 class ForeignApps:
     """What runs and is in no definition, by the path it would have."""
@@ -68,17 +66,18 @@ class ForeignApps:
 
 def _entry(state: AppState) -> Entry:
     assert state.target is not None
-    since_ms = state.deployment.started_at_ms if state.deployment is not None else None
-    version = time_text(since_ms) if since_ms is not None else NEVER
+    made_at_ms = state.target.made_at_ms
+    since_ms = state.deployment.started_at_ms if state.deployment is not None else 0
+    made, version = time_text(made_at_ms), time_text(max(made_at_ms, since_ms))
     path = path_of(state.app_id)
-    info = {"lastScalingAt": version, "lastConfigChangeAt": version}
+    info = {"lastScalingAt": version, "lastConfigChangeAt": made}
     definition = {**definition_of(state), "id": path, "version": version, "versionInfo": info}
     return Entry(
         path=path,
         kind=APP,
         definition=definition,
         app_id=state.app_id,
-        config_version=version,
+        config_version=made,
         scaled_version=version,
         is_foreign=True,
     )

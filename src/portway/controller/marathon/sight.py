@@ -31,6 +31,7 @@ class Seen:
 
     record: InstanceRecord
     app: App | None
+    made_at_ms: int  # when that was made
     observed: ObservedInstance | None
     health: Health | None
     checks: Mapping[int, Health]
@@ -103,6 +104,7 @@ class Sight:
         return Seen(
             record=record,
             app=revision.app if revision is not None else None,
+            made_at_ms=revision.made_at_ms if revision is not None else 0,
             observed=observed.get(record.id),
             health=self._world.health.get(record.id),
             checks=self._world.checks.get(record.id, {}),
@@ -248,8 +250,9 @@ def has_health_checks(entry: Entry) -> bool:
 
 def version_of(one: Seen, entry: Entry) -> str:
     """The version of the definition that an instance runs."""
-    told = one.app.labels.get(VERSION_LABEL) if one.app is not None else None
-    return told or entry.config_version
+    if one.app is None:
+        return entry.config_version
+    return one.app.labels.get(VERSION_LABEL) or time_text(one.made_at_ms)
 
 
 def version_put(state: AppState) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portway.core.app import App, Container, Resources
 from portway.core.containers import first_name
@@ -27,19 +27,32 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """One instance that is to start. `home_id` is whose it is; `container`: of several, the one to be told ("" = the first)."""
+    """One instance that is to start. `home_id` is whose it is; `container`: of several, the one to be told ("" = the first).
+
+    `made_at_ms`: when what it runs was made.
+    """
 
     app: App
     identity: InstanceIdentity
     home_id: str
     node_address: str
     container: str = ""
+    made_at_ms: int = 0
+
+
+def _origin(launch: Launch) -> Origin:
+    """The id and the version that /v2/apps shows. One deployed as a file is shown under the name of its App."""
+    origin = origin_of(launch.app)
+    if origin is not None and origin.version:
+        return origin
+    path, version = names.path_of(launch.app.id), names.time_text(launch.made_at_ms)
+    return replace(origin or Origin(path=path), path=path, version=version)
 
 
 def variables_of(launch: Launch, own: Mapping[str, str]) -> dict[str, str]:
     """All variables of one container. `own` are the user's: of an app they win, of a pod they give way (Marathon)."""
     app = launch.app
-    origin = origin_of(app) or Origin(path=names.path_of(app.id))
+    origin = _origin(launch)
     ports = ports_of(app, launch.identity.leases)
     if app.environment_form != POD_FORM:
         task = _task(launch, origin, names.APP_CONTAINER, None)
