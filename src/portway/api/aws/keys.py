@@ -77,7 +77,7 @@ class KeyFolder:
             return None
         try:
             return _read(self._path / f"{access_key_id}.json")
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return None
 
     def all(self) -> tuple[AccessKey, ...]:
@@ -88,7 +88,7 @@ class KeyFolder:
                 keys.append(_read(path))
             except FileNotFoundError:
                 continue  # revoked at this moment
-            except msgspec.DecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise RequestError(
                     f"{path} is no access key of portway.",
                     hint="Delete that file, and make the key again.",
@@ -183,7 +183,7 @@ def read_session(keys: KeyFolder, token: str) -> tuple[Session, AccessKey] | Non
         data = base64.b64decode(token, validate=True)
         seal, body = data[:32], data[32:]
         session = msgspec.json.decode(body, type=Session)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):
         return None
     parent = keys.find(session.parent_key_id)
     if parent is None or not hmac.compare_digest(seal, _seal(parent, body)):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from portway.controller.balancing.barring import Barring
 from portway.controller.balancing.checker import AdmittedChecker, TargetChecker
 from portway.controller.balancing.left import LeftTargets
 from portway.controller.balancing.registry import Balancer, Registry
@@ -19,7 +20,6 @@ from portway.controller.balancing.shared import SharedListeners
 from portway.controller.clock import Clock
 from portway.controller.health.probes import Checker, Prober, ProbeTarget
 from portway.controller.network.addresses import LoadBalancerAddresses
-from portway.controller.network.reading import read_network
 from portway.controller.world import World, app_of
 from portway.core.aws_names import AwsNames
 from portway.core.balancing.attributes import deregistration_delay_s
@@ -28,7 +28,6 @@ from portway.core.balancing.classic_serving import classic_routes, state_of_inst
 from portway.core.balancing.model import (
     OWNER_PREFIX,
     TargetGroup,
-    TargetType,
     health_check,
     is_classic,
 )
@@ -46,7 +45,6 @@ from portway.core.errors import BalancerError, StoreError
 from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
 from portway.core.network.defaults import ZONES
-from portway.core.network.reading import Network
 from portway.core.placement import NodeView
 from portway.core.plan import ApplyRoutes
 from portway.core.pooled import SHARED, bound_groups, instance_of
@@ -57,7 +55,6 @@ from portway.store.base import Documents
 
 _CERTIFICATES = {"acm": "aws/acm/certificate", "iam": "aws/iam/server-certificate"}
 REFUSED_AGAIN_MS = 2000
-NETWORK_AGE_MS = 1000
 
 
 class Place(Protocol):
@@ -105,7 +102,7 @@ class Balancing:
         self.health: dict[str, Health] = {}
         self.region = "us-east-1"
         self.serve_certificates: Callable[[], Awaitable[None]] = _nothing
-        self._read: tuple[int, Network] | None = None
+        self._barring = Barring(world, documents, clock, lambda: self.region)
         self._world = world
         self._documents = documents
         self._clock = clock
@@ -289,19 +286,7 @@ class Balancing:
         `number`: a port of it; None is the one that is checked.
         """
         users = self.registry.users_of(group.arn)
-        if group.target_type is not TargetType.INSTANCE or not users:
-            return ""
-        network = await self._network()
-        found = [
-            network.missing_rule(
-                groups=balancer.security_groups,
-                subnets=[subnet for _, subnet in balancer.zones],
-                instance_id=member.id,
-                number=number or check_number(group, member),
-            )
-            for balancer in users
-        ]
-        return next((why for why in found if why), "")
+        return await self._barring.rule(group, member, users, number) if users else ""
 
     async def barred_from(self, app_id: str) -> tuple[str, ...]:
         """The rules that load balancers lack to reach instances of an App, each once."""
@@ -313,16 +298,6 @@ class Balancing:
                 for number in (None, *self.registry.instance_ports(arn)):
                     found[await self.barred(group, member, number)] = None
         return tuple(why for why in found if why)
-
-    async def _network(self) -> Network:
-        """Read anew at most once a second, however many are checked."""
-        now_ms = self._clock.now_ms()
-        if self._read is None or not 0 <= now_ms - self._read[0] < NETWORK_AGE_MS:
-            network = await read_network(
-                self._documents, home_id=self._world.home_id, region=self.region
-            )
-            self._read = (now_ms, network)
-        return self._read[1]
 
     async def _bar(self, key: str) -> str:
         known = self._members.get(key)

@@ -32,6 +32,8 @@ class Origin:
     launch_type: str = "EC2"
     task_id: str = ""
     is_of_files: bool = False
+    subnet: str = ""  # of a task with an address of its own
+    security_groups: tuple[str, ...] = ()
 
     def definition_arn(self, names: AwsNames) -> str:
         """The ARN of the task definition."""
@@ -64,6 +66,8 @@ def labels_of(origin: Origin) -> dict[str, str]:
         "launch-type": origin.launch_type,
         "task-id": origin.task_id,
         "files": "yes" if origin.is_of_files else "",
+        "subnet": origin.subnet,
+        "security-groups": ",".join(origin.security_groups),
     }
     return {_PREFIX + name: value for name, value in said.items() if value}
 
@@ -96,4 +100,6 @@ def _read(labels: Mapping[str, str]) -> Origin | None:
         launch_type=labels.get(f"{_PREFIX}launch-type", "EC2"),
         task_id=labels.get(f"{_PREFIX}task-id", ""),
         is_of_files=labels.get(f"{_PREFIX}files") == "yes",
+        subnet=labels.get(f"{_PREFIX}subnet", ""),
+        security_groups=tuple(filter(None, labels.get(f"{_PREFIX}security-groups", "").split(","))),
     )

@@ -170,6 +170,7 @@ def _attachments(facts: TaskFacts, task_id: str) -> list[dict[str, Any]]:
         return []
     interface, attachment = interface_ids(task_id)
     details = {
+        **({"subnetId": facts.origin.subnet} if facts.origin.subnet else {}),
         "networkInterfaceId": interface,
         "privateDnsName": f"ip-{address.replace('.', '-')}.ec2.internal",
         "privateIPv4Address": address,

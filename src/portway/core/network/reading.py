@@ -44,13 +44,18 @@ class Network:
         *,
         groups: Iterable[str],
         subnets: Iterable[str],
-        instance_id: str,
         number: int,
+        instance_id: str = "",
+        task: Side | None = None,
         protocol: str = "tcp",
     ) -> str | None:
-        """What keeps a load balancer with these groups and subnets from a number of an instance; None: nothing."""
-        source, target = self.load_balancer(groups, subnets), self.instance(instance_id)
+        """What keeps a load balancer with these groups and subnets from a number of an instance, or of a task with an address of its own; None: nothing."""
+        source, target = self.load_balancer(groups, subnets), task or self.instance(instance_id)
         return missing_rule(source=source, target=target, protocol=protocol, number=number)
+
+    def task(self, groups: Iterable[str], subnet: str) -> Side:
+        """A task with an address of its own."""
+        return self._side("the tasks", groups, (subnet,))
 
     def _side(self, noun: str, groups: Iterable[str], subnets: Iterable[str]) -> Side:
         return Side(

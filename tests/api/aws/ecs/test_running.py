@@ -85,6 +85,15 @@ async def test_a_second_task_of_one_static_port_is_a_failure(with_cluster: Ecs) 
     ]
 
 
+async def test_of_tasks_asked_for_at_once_one_gets_the_port(with_cluster: Ecs) -> None:
+    ecs = with_cluster
+    await register(ecs, "static", host_port=8080)
+    answers = await asyncio.gather(*(run(ecs, taskDefinition="static") for _ in range(3)))
+    assert sorted(len(answer["tasks"]) for answer in answers) == [0, 0, 1]
+    reasons = [failure["reason"] for answer in answers for failure in answer["failures"]]
+    assert reasons == ["RESOURCE:PORTS", "RESOURCE:PORTS"]
+
+
 async def test_the_same_token_is_the_same_tasks(with_cluster: Ecs) -> None:
     ecs = with_cluster
     first = (await run(ecs, clientToken="t"))["tasks"]  # noqa: S106

@@ -182,7 +182,9 @@ async def test_a_target_group_has_to_fit(
     ecs = with_cluster
     await register(ecs, "other", mode=mode)
     await ecs.face.documents.put(TARGET_GROUP_KIND, GROUP, {"target_type": "instance", **group})
-    network = {"networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}}}
+    [subnet, *_] = (await ecs.face.ask("ec2", "describe_subnets"))["Subnets"]
+    own = {"subnets": [subnet["SubnetId"]]}
+    network = {"networkConfiguration": {"awsvpcConfiguration": own}}
     refusal = await ecs.refusal(
         "create_service",
         **{"cluster": "c", "serviceName": "web", "taskDefinition": "other", "desiredCount": 1},

@@ -14,6 +14,7 @@ from portway.api.aws.objects import Body, Tags, changed, merged_tags
 from portway.api.aws.operation import Handler, Request, operation
 from portway.api.aws.paging import page
 from portway.controller.network.reading import ensure_network
+from portway.core.ecs.labels import Origin, origin_of_state
 from portway.core.network.defaults import ACL, GATEWAY, GROUP, INSTANCE, ROUTE_TABLE, SUBNET, VPC
 from portway.store.base import Document
 
@@ -82,6 +83,13 @@ async def change(face: Face, kind: str, key: str, by: Callable[[Body], Body]) ->
     if made is None:
         raise not_found(kind, key)
     return made
+
+
+async def origins_in_use(face: Face) -> list[Origin]:
+    """Of every service and task that runs or should: each may be in a subnet and in groups."""
+    overview = await face.operations.overview()
+    found = map(origin_of_state, overview.apps.values())
+    return [origin for origin in found if origin is not None]
 
 
 async def bodies(face: Face, kind: str, **members: str) -> list[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from portway.api.aws.ec2.common import (
     matching,
     new_id,
     not_found,
+    origins_in_use,
 )
 from portway.api.aws.ec2.permissions import collapse
 from portway.api.aws.errors import AwsError
@@ -94,6 +95,8 @@ async def _is_used(face: Face, group_id: str) -> bool:
         if body["GroupId"] != group_id and group_id in named:
             return True
     if any(group_id in body.get("Groups", ()) for body in await bodies(face, INSTANCE)):
+        return True
+    if any(group_id in origin.security_groups for origin in await origins_in_use(face)):
         return True
     for kind in _BALANCERS:
         for document in await face.documents.list(kind):

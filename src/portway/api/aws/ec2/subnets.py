@@ -19,6 +19,7 @@ from portway.api.aws.ec2.common import (
     matching,
     new_id,
     only,
+    origins_in_use,
 )
 from portway.api.aws.ec2.vpcs import check_block
 from portway.api.aws.errors import AwsError
@@ -112,7 +113,7 @@ async def modify_subnet_attribute(face: Face, request: Request) -> dict[str, Any
 
 @ec2("DeleteSubnet")
 async def delete_subnet(face: Face, request: Request) -> dict[str, Any]:
-    """Forget a subnet that no load balancer and no node is in."""
+    """Forget a subnet that no load balancer, no node and no task is in."""
     subnet_id = request["SubnetId"]
     await find(face, SUBNET, subnet_id)
     if subnet_id == default_subnet_id(face.home_id, ZONES[0]):
@@ -124,6 +125,8 @@ async def delete_subnet(face: Face, request: Request) -> dict[str, Any]:
     for table in await bodies(face, ROUTE_TABLE):
         if any(each.get("SubnetId") == subnet_id for each in table["Associations"]):
             raise in_use("subnet", subnet_id)
+    if any(origin.subnet == subnet_id for origin in await origins_in_use(face)):
+        raise in_use("subnet", subnet_id)
     await face.documents.delete(SUBNET, subnet_id)
     return {}
 

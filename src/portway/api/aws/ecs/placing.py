@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from portway.controller.lookup import is_task
 from portway.controller.overview import Overview
 from portway.controller.views import NodeStatus
 from portway.core.app import App
@@ -35,6 +36,20 @@ def misfits(
         if why := _misfit(app, status.node, used, held):
             found[name] = why
     return found
+
+
+def waiting(overview: Overview, statuses: Sequence[NodeStatus]) -> dict[str, list[App]]:
+    """By node, the tasks of RunTask that were let in a moment ago and have no instance yet: their room is gone as well."""
+    taken: dict[str, list[App]] = {}
+    for state in overview.apps.values():
+        if state.target is None or state.instances or not is_task(state.target.app):
+            continue
+        app = state.target.app
+        found = misfits(app, statuses, overview, taken)
+        fit = (s.node.name for s in statuses if s.node.name not in found)
+        node = app.placement.node or next(fit, "")
+        taken.setdefault(node, []).append(app)
+    return taken
 
 
 def _misfit(app: App, node: NodeView, used: NodeUse, held: set[int]) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from portway.api.aws.ecs.awsvpc import checked_network, in_network
 from portway.api.aws.ecs.clusters import use_cluster
 from portway.api.aws.ecs.common import check_tags, invalid, merged, missing, names_of, within
 from portway.api.aws.ecs.definitions import Definition
-from portway.api.aws.ecs.placing import misfits
-from portway.api.aws.ecs.service_checks import LAUNCH_OR_STRATEGY, check_network
+from portway.api.aws.ecs.placing import misfits, waiting
+from portway.api.aws.ecs.service_checks import LAUNCH_OR_STRATEGY
 from portway.api.aws.ecs.service_store import secrets_for, usable_definition
 from portway.api.aws.ecs.task_store import Task, tasks_named
 from portway.api.aws.ecs.task_tags import managed_tags
@@ -33,7 +34,7 @@ COUNT_MAX = 10
 
 _NO_NODES = "No Container Instances were found in your cluster."
 _REFUSES = {"volumeConfigurations": "there are no EBS volumes here"}
-_IGNORES = ("enableExecuteCommand", "referenceId", "networkConfiguration")
+_IGNORES = ("enableExecuteCommand", "referenceId")
 _TASK_IGNORES = (*_IGNORES, "platformVersion", "capacityProviderStrategy")
 
 
@@ -43,6 +44,7 @@ class _Asked:
 
     cluster: str
     definition: Definition
+    origin: Origin
     body: Mapping[str, Any]
     secrets: Mapping[str, str]
     request: Request
@@ -118,7 +120,15 @@ async def _asked(face: Face, request: Request) -> _Asked:
     check_tags(request.get("tags", []))
     cluster = await use_cluster(face, request.get("cluster"))
     definition = await usable_definition(face, request["taskDefinition"])
-    check_network(definition.body, request.get("networkConfiguration"))
+    network = await checked_network(face, definition.body, request.input)
+    alone = Origin(
+        kind=TASK,
+        cluster=cluster,
+        task_definition=definition.arn,
+        started_by=request.get("startedBy") or "",
+        group=request.get("group") or "",
+        launch_type=request.get("launchType") or "EC2",
+    )
     body, strangers = overridden(definition.body, request.get("overrides") or {})
     if strangers:
         told = f"Override for container named {strangers[0]} is not a container in the TaskDefinition."  # fmt: skip
@@ -128,6 +138,7 @@ async def _asked(face: Face, request: Request) -> _Asked:
     return _Asked(
         cluster=cluster,
         definition=definition,
+        origin=await in_network(face, alone, network),
         body=body,
         secrets=await secrets_for(face, body),
         request=request,
@@ -137,11 +148,21 @@ async def _asked(face: Face, request: Request) -> _Asked:
 
 async def _run(face: Face, asked: _Asked, *, nodes: list[str]) -> dict[str, Any]:
     """One task for each of these nodes; "" is wherever it fits."""
+    async with face.alone("run-task"):  # what is let in is counted before the next one is looked at
+        arns, failures = await _let_in(face, asked, nodes)
+    tasks = await tasks_named(face, asked.cluster, arns)
+    shown = [await with_extra(face, tasks[arn], tags=True) for arn in arns if arn in tasks]
+    return {"tasks": shown, "failures": failures}
+
+
+async def _let_in(
+    face: Face, asked: _Asked, nodes: list[str]
+) -> tuple[list[str], list[dict[str, str]]]:
     statuses = await face.operations.node_statuses()
     if not statuses:
         raise invalid(_NO_NODES)
     overview = await face.operations.overview()
-    taken: dict[str, list[App]] = {}
+    taken = waiting(overview, statuses)
     arns: list[str] = []
     failures: list[dict[str, str]] = []
     names = names_of(face)
@@ -161,9 +182,7 @@ async def _run(face: Face, asked: _Asked, *, nodes: list[str]) -> dict[str, Any]
         taken.setdefault(fit[0], []).append(app)
         await _start(face, asked, app, arn)
         arns.append(arn)
-    tasks = await tasks_named(face, asked.cluster, arns)
-    shown = [await with_extra(face, tasks[arn], tags=True) for arn in arns if arn in tasks]
-    return {"tasks": shown, "failures": failures}
+    return arns, failures
 
 
 async def _start(face: Face, asked: _Asked, app: App, arn: str) -> None:
@@ -192,15 +211,7 @@ def _app(face: Face, asked: _Asked, node: str) -> tuple[App, str]:
     app_id = task_app_id(asked.cluster, definition.family, task_id)
     making = Making(app_id=app_id, reach=Reach.NODE, secrets=asked.secrets)
     app = app_of(asked.body, making)
-    origin = Origin(
-        kind=TASK,
-        cluster=asked.cluster,
-        task_definition=definition.arn,
-        started_by=request.get("startedBy") or "",
-        group=request.get("group") or "",
-        launch_type=request.get("launchType") or "EC2",
-        task_id=task_id,
-    )
+    origin = replace(asked.origin, task_id=task_id)
     placement = placement_of(
         {k: request.get(k) for k in ("placementConstraints", "placementStrategy")}, app.placement
     )

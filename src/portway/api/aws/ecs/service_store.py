@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from portway.api.aws.ecs.awsvpc import in_network
 from portway.api.aws.ecs.common import ACTIVE, DRAINING, INACTIVE, refused
 from portway.api.aws.ecs.definitions import Definition, find_definition
 from portway.api.aws.errors import AwsError
@@ -126,11 +127,12 @@ async def app_for(face: Face, service: Service, definition: Definition) -> App:
     secrets = await secrets_for(face, definition.body)
     making = Making(app_id=service.app_id, reach=Reach.NODE, secrets=secrets)
     app = with_service(app_of(definition.body, making), service.spec, reach=Reach.NODE)
-    origin = Origin(
+    made = Origin(
         kind=SERVICE,
         cluster=service.cluster,
         service=service.name,
         task_definition=definition.arn,
         launch_type=service.spec.get("launchType") or "EC2",
     )
+    origin = await in_network(face, made, service.spec.get("networkConfiguration"))
     return replace(app, labels={**app.labels, **labels_of(origin)})

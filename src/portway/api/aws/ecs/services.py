@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from portway.api.aws.ecs.awsvpc import checked_network
 from portway.api.aws.ecs.classic import names_in, take_over
 from portway.api.aws.ecs.clusters import use_cluster
 from portway.api.aws.ecs.common import (
@@ -21,10 +22,10 @@ from portway.api.aws.ecs.common import (
     names_of,
     within,
 )
+from portway.api.aws.ecs.definitions import Definition
 from portway.api.aws.ecs.service_checks import (
     check_balancers,
     check_name,
-    check_network,
     check_spec,
 )
 from portway.api.aws.ecs.service_finding import as_it_runs, find_service, running_in
@@ -67,7 +68,7 @@ _REFUSES = {
 }
 _IGNORES = (
     "serviceRegistries", "serviceConnectConfiguration", "enableExecuteCommand", "monitoring", "platformVersion",
-    "availabilityZoneRebalancing", "capacityProviderStrategy", "networkConfiguration",
+    "availabilityZoneRebalancing", "capacityProviderStrategy",
     "deploymentConfiguration.alarms", "deploymentConfiguration.bakeTimeInMinutes",
     "deploymentConfiguration.linearConfiguration", "deploymentConfiguration.canaryConfiguration",
 )  # fmt: skip
@@ -98,9 +99,9 @@ async def _create(face: Face, request: Request, cluster: str) -> dict[str, Any]:
     service = _fresh(face, request, cluster, said)
     check_spec(service.spec)
     definition = await usable_definition(face, request["taskDefinition"])
-    check_network(definition.body, service.spec.get("networkConfiguration"))
-    await check_balancers(face, service.spec, definition)
-    service = replace(service, task_definition=definition.arn)
+    spec = await _in_network(face, definition, service.spec)
+    await check_balancers(face, spec, definition)
+    service = replace(service, spec=spec, task_definition=definition.arn)
     app = await app_for(face, service, definition)
     await _begin(face, service, version)
     await take_over(face, service.spec)
@@ -197,16 +198,15 @@ async def _update(face: Face, request: Request, cluster: str) -> dict[str, Any]:
     spec = {**known.spec, **_merged_deployment(known.spec, given)}
     if not known.is_daemon:
         spec["desiredCount"] = desired
-    service = replace(known, spec=spec)
     check_spec(_as_updated(spec, given))
     wanted = request.get("taskDefinition") or _runs(known, state)
     definition = await usable_definition(face, wanted)
-    check_network(definition.body, spec.get("networkConfiguration"))
+    spec = await _in_network(face, definition, spec)
     await check_balancers(face, spec, definition)
-    service = replace(service, task_definition=definition.arn)
+    service = replace(known, spec=spec, task_definition=definition.arn)
     app = await app_for(face, service, definition)
     replaced = definition.arn != _runs(known, state) or any(
-        m in given and given[m] != known.spec.get(m) for m in _REPLACES
+        m in given and spec.get(m) != known.spec.get(m) for m in _REPLACES
     )
     if names_in(spec) != names_in(known.spec):
         await take_over(face, spec)
@@ -248,6 +248,14 @@ def of_files(service: Service, told: str) -> AwsError:
     return invalid(
         f"{told} The service {service.name} was deployed as files, with the stack {stack}: change them and `portway deploy -a {stack}`."
     )
+
+
+async def _in_network(
+    face: Face, definition: Definition, spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The spec with its network as it is shown; InvalidParameterException where that cannot be."""
+    network = await checked_network(face, definition.body, spec)
+    return {**spec, **({"networkConfiguration": network} if network else {})}
 
 
 def _runs(service: Service, state: AppState | None) -> str:

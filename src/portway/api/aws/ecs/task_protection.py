@@ -71,13 +71,13 @@ async def _found(
         arn = one if is_arn(one) else names_of(face).task_arn(cluster, one)
         state, record = instance_of(face, overview, task) if task else (None, None)
         origin = origin_of_state(state) if state else None
-        if state is None or record is None or record.phase >= Phase.DRAINING:
-            if wanted:
-                failures.append({"arn": arn, "reason": "MISSING", "detail": "It does not run."})
-        elif origin is None or origin.kind != SERVICE:
+        if state is not None and (origin is None or origin.kind != SERVICE):
             if wanted:
                 told = "Only tasks of services can be protected."
                 failures.append({"arn": arn, "reason": "TASK_NOT_VALID", "detail": told})
+        elif state is None or record is None or record.phase >= Phase.DRAINING:
+            if wanted:
+                failures.append({"arn": arn, "reason": "MISSING", "detail": "It does not run."})
         else:
             found.append((arn, state, record))
     return found, failures

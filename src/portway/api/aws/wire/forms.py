@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from portway.api.aws.wire.shapes import LIST_ITEM, MAP_KEY, MAP_VALUE, Kind, Sha
 
 PARAMETERS_MAX = 20_000
 _DEPTH_MAX = 64
+_WHOLE = re.compile("[+-]?[0-9]{1,19}")
 _NOT_MEMBERS = frozenset({"Action", "Version", "AWSAccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "Timestamp"})  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def _of_text(shape: Shape, text: str, path: str) -> Any:
             if text.lower() in ("true", "false"):
                 return text.lower() == "true"
         case Kind.INTEGER | Kind.LONG:
-            if text.lstrip("+-").isascii() and text.lstrip("+-").isdigit() and len(text) <= 20:
+            if _WHOLE.fullmatch(text):
                 return read_scalar(shape, int(text))
         case Kind.FLOAT:
             try:
