@@ -29,6 +29,15 @@ def test_a_compose_file_becomes_one_ecs_file_that_can_be_read_again(
     assert "8000:80" in run("convert", "all.json", "--to", "compose").out
 
 
+def test_what_is_lost_is_named_as_its_file_names_it(run: Run, directory: Path) -> None:
+    app = {"id": "/web", "cmd": "sleep 1", "backoffFactor": 2, "killSelection": "OLDEST_FIRST"}
+    (directory / "app.json").write_text(json.dumps(app))
+    told = run("convert", "app.json", "--to", "compose").err
+    assert "web: backoffSeconds: is left out: compose has none" in told
+    assert "web: killSelection: " in told
+    assert "kill_oldest" not in told
+
+
 def test_strict_writes_nothing_where_something_is_lost(run: Run, directory: Path) -> None:
     done = run("convert", "--to", "ecs", "--strict", "-o", "out.json")
     assert done.code == 2

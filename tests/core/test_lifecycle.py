@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,23 @@ def test_an_instance_that_ends_by_itself_has_failed_and_says_how(
     assert gone.reason.endswith("\n    panic: at the disco")
     assert [f.instance_id for f in plan.state.failures] == [seen.id]
     assert set(plan.freed) == set(gone.identity.leases)
+
+
+@pytest.mark.parametrize(
+    ("app", "told"),
+    [
+        ({}, "`restart: on-failure` lets it complete"),
+        ({"environment_form": "marathon"}, "as Marathon does"),
+        ({"labels": {"portway.ecs.kind": "service", "portway.ecs.cluster": "c"}}, "RunTask"),
+    ],
+)
+def test_why_it_should_not_have_ended_is_told_in_the_language_it_was_written_in(
+    app: dict[str, Any], told: str
+) -> None:
+    world = deployed(**app)
+    world.exit("shop/web.1.1", 0)
+    world.step()
+    assert told in record(world).reason
 
 
 def test_an_instance_that_was_told_to_end_has_not_failed() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,10 @@ from portway.cli import session
 from portway.cli.options import stack_option
 from portway.core.app import App
 from portway.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from portway.cli.project import Project
+    from portway.manifests.losses import Loss
 
 
 @click.command("convert")
@@ -57,7 +63,8 @@ def command(
     )
     for warning in project.manifest.warnings:
         session.warn(str(warning))
-    text, lost = _written(project.manifest.apps, language, project.directory)
+    text, losses = _written(project.manifest.apps, language, project.directory)
+    lost = _in_own_words(losses, project)
     for loss in lost:
         session.warn(loss)
     if strict and lost:
@@ -72,17 +79,30 @@ def command(
     _write(Path(output), text)
 
 
-def _written(apps: Sequence[App], language: str, directory: Path) -> tuple[str, list[str]]:
+def _in_own_words(losses: Sequence[Loss], project: Project) -> list[str]:
+    """Each once, by the fields of the language that the manifest is in."""
+    from portway.manifests.language import language_of
+    from portway.manifests.own_words import in_words_of
+
+    language = language_of(project.text).name
+    apps = {app.name: app for app in project.manifest.apps}
+    told = (
+        replace(loss, path=in_words_of(language, loss.path, apps.get(loss.app))) for loss in losses
+    )
+    return list(dict.fromkeys(map(str, told)))
+
+
+def _written(apps: Sequence[App], language: str, directory: Path) -> tuple[str, tuple[Loss, ...]]:
     from portway.manifests.compose_write import write_compose
     from portway.manifests.ecs_write import write_ecs
     from portway.manifests.marathon.write import write_marathon
 
     if language == "compose":
         compose = write_compose(apps, directory=str(directory))
-        return compose.text, [str(loss) for loss in compose.losses]
+        return compose.text, compose.losses
     written = write_ecs(apps) if language == "ecs" else write_marathon(apps)
     text = json.dumps(written.document, indent=2, ensure_ascii=False) + "\n"
-    return text, [str(loss) for loss in written.losses]
+    return text, written.losses
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portway.core.app import Restart
+from portway.core.app import App, Restart
 from portway.core.containers import OUT_OF_MEMORY, waiting_for
 from portway.core.draft import Draft
+from portway.core.ecs.labels import origin_of
 from portway.core.health import HealthStatus
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import Observed, StartFailure
@@ -114,17 +115,28 @@ def _exit_reason(draft: Draft, record: InstanceRecord, seen: ObservedInstance) -
     elif seen.exit_code is None:
         how = f"{who} ended"
     else:
-        how = f"{who} exited with code {seen.exit_code}{_meaning(seen.exit_code)}"
+        revision = draft.state.revisions.get(record.identity.revision)
+        app = revision.app if revision is not None else None
+        how = f"{who} exited with code {seen.exit_code}{_meaning(seen.exit_code, app)}"
     return how + last_words(draft, record)
 
 
-def _meaning(exit_code: int) -> str:
+def _meaning(exit_code: int, app: App | None) -> str:
     """What an exit code says that is not plain from its number."""
     if exit_code == 0:
-        return ", but it is meant to keep running (`restart: on-failure` lets it complete)"
+        return f", but it is meant to keep running ({_why_kept(app)})"
     if exit_code in _SIGNALS:
         return f" ({_SIGNALS[exit_code]})"
     return ""
+
+
+def _why_kept(app: App | None) -> str:
+    """In the language that the App was written in."""
+    if app is not None and app.environment_form:
+        return "what ends is started again, as Marathon does; `portway run` is for what ends"
+    if app is not None and origin_of(app) is not None:
+        return "a service starts again what ends; RunTask is for what ends"
+    return "`restart: on-failure` lets it complete"
 
 
 def last_words(draft: Draft, record: InstanceRecord) -> str:

@@ -13,6 +13,7 @@ from portway.manifests.ecs_values import MIB
 from portway.manifests.tree import shown
 
 _SECRET = ("environment",)
+_NOTHING, _NAMELESS = "nothing", "another"
 _OUR_LABELS = ("portway.", "convox.")
 
 
@@ -64,7 +65,11 @@ def is_setting(label: str) -> bool:
 
 
 def _loss(app: str, path: str, old: object, new: object, reasons: Mapping[str, str]) -> Loss:
-    told = "is another one there" if path.startswith(_SECRET) else f"{_at(path, old)} becomes {_at(path, new)}"  # fmt: skip
+    told = f"{_at(path, old)} becomes {_at(path, new)}"
+    if path.startswith(_SECRET):
+        told = "is another one there"
+    elif told == f"{_NAMELESS} becomes {_NOTHING}":
+        told = "is left out"
     why = next((reasons[key] for key in _prefixes(path) if key in reasons), "")
     return Loss(app=app, path=path, message=f"{told}: {why}" if why else told)
 
@@ -108,13 +113,13 @@ def _at(path: str, value: object) -> str:
 
 def _text(value: object) -> str:
     if value is None or value in ("", (), {}):
-        return "nothing"
+        return _NOTHING
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple):
         return shown(", ".join(_text(each) for each in value))
     if is_dataclass(value):
-        return str(getattr(value, "name", "") or getattr(value, "target", "") or "another")
+        return str(getattr(value, "name", "") or getattr(value, "target", "") or _NAMELESS)
     if isinstance(value, Mapping):
         return shown(", ".join(str(key) for key in value))
     return f"{value:g}" if isinstance(value, float) else shown(str(value))
