@@ -61,11 +61,12 @@ def test_a_name_that_cannot_be_a_file_is_refused(folder: TokenFolder, name: str)
         folder.revoke(name)
 
 
+@pytest.mark.parametrize("damage", [b"{", b'{"name": "\xff"}', b'{"x":' + b"[" * 3000])
 def test_a_file_that_is_no_token_opens_nothing_and_is_named(
-    folder: TokenFolder, tmp_path: Path
+    folder: TokenFolder, tmp_path: Path, damage: bytes
 ) -> None:
     text = folder.create("ci", Role.READ, now_ms=0)
-    (tmp_path / "tokens" / "broken.json").write_text("{")
+    (tmp_path / "tokens" / "broken.json").write_bytes(damage)
     assert folder.role_of(text.encode()) is Role.READ
     assert folder.role_of(b"{") is None
     with pytest.raises(RequestError, match=r"broken\.json is no token"):

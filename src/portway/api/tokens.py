@@ -103,7 +103,7 @@ class TokenFolder:
                     token = msgspec.json.decode(file.read(_FILE_SIZE_MAX_BYTES), type=Token)
             except FileNotFoundError:
                 continue  # revoked at this moment
-            except (OSError, msgspec.DecodeError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 if strict:
                     raise RequestError(
                         f"{path} is no token of portway.",

@@ -120,7 +120,7 @@ def _about(path: Path) -> About | None:
     """What is written about a home; one without it was never used and is deleted."""
     try:
         return msgspec.json.decode((path / _ABOUT).read_bytes(), type=About)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, RecursionError):
         discard(path)
         return None
 

@@ -46,7 +46,7 @@ def decode(kind: type[T], document: str, *, where: str = "") -> T:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         value = decoder.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(
             f"{where or kind.__name__} is saved in a form this portway does not understand: {error}.",
             hint="Nothing was changed. Start the portway version that saved it, or restore a backup.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from pathlib import Path
 
@@ -40,12 +41,13 @@ def test_what_is_no_key_of_this_home_is_not_found(folder: KeyFolder, key_id: str
     assert folder.find(key_id) is None
 
 
+@pytest.mark.parametrize("damage", [b"{", b'{"name": "\xff"}', b'{"x":' + b"[" * 3000])
 def test_a_damaged_key_is_none_and_is_named_when_keys_are_listed(
-    folder: KeyFolder, tmp_path: Path
+    folder: KeyFolder, tmp_path: Path, damage: bytes
 ) -> None:
     made = folder.default(now_ms=1)
     path = tmp_path / "aws-keys" / f"{made.access_key_id}.json"
-    path.write_text("{")
+    path.write_bytes(damage)
     assert folder.find(made.access_key_id) is None
     with pytest.raises(RequestError, match="is no access key of portway"):
         folder.all()
@@ -78,7 +80,16 @@ def test_no_session_is_made_without_the_secret_of_its_key(folder: KeyFolder) -> 
     parent, other = folder.default(now_ms=1), folder.create("other", Role.READ, now_ms=1)
     made, forged = open_session(other, expires_at_ms=9), open_session(parent, expires_at_ms=9)
     assert made.secret != forged.secret
-    for token in ("", "x", "é", made.token[:-8], forged.token[:40] + made.token[40:], "A" * 5000):
+    deep = base64.b64encode(b"s" * 32 + b'{"x":' + b"[" * 3000).decode()
+    for token in (
+        "",
+        "x",
+        "é",
+        deep,
+        made.token[:-8],
+        forged.token[:40] + made.token[40:],
+        "A" * 5000,
+    ):
         assert read_session(folder, token) is None
     folder.revoke("other")
     assert read_session(folder, made.token) is None

@@ -141,3 +141,22 @@ async def test_a_stream_that_stays_silent_is_made_anew_now_and_then(wire: Wire, 
     async with heard(changes.read_changes(client, home_id=home)) as ids:
         await until_heard(ids, "", times=3)
     await client.close()
+
+
+class Babbling:
+    """A daemon whose first words are no event, and that says one when it is asked again."""
+
+    def __init__(self) -> None:
+        self.said = [b'{"Action": "\xff"}\n', b'{"Actor": {"Attributes": {"portway.instance": "a"}}, "Action": "start"}\n']  # fmt: skip
+
+    @asynccontextmanager
+    async def stream(self, *_: object, **__: object) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def bits() -> AsyncIterator[bytes]:
+            yield self.said.pop(0)
+
+        yield bits()
+
+
+async def test_what_is_no_event_cuts_the_stream_and_does_not_end_the_watching() -> None:
+    hints = changes.read_changes(Babbling(), home_id="h")  # type: ignore[arg-type]
+    assert [(await anext(hints)).instance_id for _ in range(3)] == ["", "", "a"]

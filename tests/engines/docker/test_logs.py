@@ -57,6 +57,12 @@ def test_frames_are_read_whatever_the_chunks_they_come_in() -> None:
         assert read(Frames(), chunks) == whole
 
 
+def test_a_line_whose_time_cannot_be_read_is_a_line_all_the_same() -> None:
+    assert read(Frames(), [frame(1, b"\xff hello\n")]) == [
+        LogLine(at_ms=0, stream=Stream.STDOUT, text="hello")
+    ]
+
+
 def test_a_long_line_stored_in_pieces_is_one_line() -> None:
     pieces = [b"a" * 16384, b"b" * 16384, b"c\n"]
     data = b"".join(frame(1, STAMP + piece) for piece in pieces)

@@ -7,7 +7,6 @@ session (STS) are kept nowhere: the session token carries what they are, sealed 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os

@@ -55,7 +55,7 @@ def load_state(directory: Path) -> SavedState:
     """The saved state; an empty one when there is none or it cannot be understood."""
     try:
         return msgspec.json.decode((directory / STATE_FILE).read_bytes(), type=SavedState)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return SavedState()
 
 

@@ -40,7 +40,7 @@ async def read_changes(client: DockerClient, *, home_id: str) -> AsyncIterator[E
             async for change in _connected(client, home_id=home_id):
                 back_off_s = BACK_OFF_MIN_S
                 yield change
-        except (EngineError, DockerRefusal, msgspec.DecodeError) as error:
+        except (EngineError, DockerRefusal, ValueError, RecursionError) as error:
             log.warning("docker_events_cut", error=str(error), retry_in_s=back_off_s)
         await asyncio.sleep(back_off_s)
         back_off_s = min(back_off_s * 2, BACK_OFF_MAX_S)

@@ -267,6 +267,6 @@ async def _watched(data: AsyncIterator[bytes], failures: list[Exception]) -> Asy
 def _refusal(status: int, content: bytes) -> DockerRefusal:
     try:
         message = msgspec.json.decode(content, type=Refusal).message
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         message = content.decode(errors="replace").strip()
     return DockerRefusal(status, message)

@@ -63,7 +63,7 @@ def identity_of(summary: ContainerSummary) -> InstanceIdentity:
     """The identity on its labels; a listing that cannot read one must not go on without it."""
     try:
         return identity_from_labels(summary.labels or {})
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _unreadable(summary) from error
 
 
@@ -138,7 +138,7 @@ def notes_in(summary: ContainerSummary) -> tuple[Note, ...]:
     """The note on all containers of the instance; () when it has only one."""
     try:
         return notes_of(summary.labels)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _unreadable(summary) from error
 
 
@@ -303,7 +303,10 @@ def _plain_health(status: str) -> str:
 
 
 def unix_ms(text: str) -> int | None:
-    """Docker's timestamps (RFC 3339, nanoseconds) as Unix milliseconds; None for its "never"."""
+    """Docker's timestamps (RFC 3339, nanoseconds) as Unix milliseconds; None for its "never", and for what is no time."""
     if not text or text.startswith(_NEVER):
         return None
-    return int(datetime.fromisoformat(text).timestamp() * 1000)
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
