@@ -335,6 +335,6 @@ def pattern_fault(pattern: str) -> str:
         )
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         return f"The pattern is not valid: {error}."
     return ""

@@ -226,9 +226,9 @@ def _parsed(
         case Protocol.QUERY | Protocol.EC2:
             return read_form(model.input, parameters, is_ec2=target.protocol is Protocol.EC2)
         case Protocol.JSON:
-            return read_tree(model.input, _json(request.body))
+            return read_tree(model.input, _json(request.body), values_max=len(request.body))
         case Protocol.CBOR:
-            return read_tree(model.input, _cbor(request.body))
+            return read_tree(model.input, _cbor(request.body), values_max=len(request.body))
 
 
 def _json(body: bytes) -> object:

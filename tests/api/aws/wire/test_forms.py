@@ -33,7 +33,7 @@ def test_parameters_nobody_knows_are_named() -> None:
     assert set(parsed.unknown) == {"Nonsense", "Names.2", "Names.x"}
 
 
-@pytest.mark.parametrize("text", ["x", "1.5", "", "9" * 30, "٣"])
+@pytest.mark.parametrize("text", ["x", "1.5", "", "9" * 30, "٣", "+-5", "--5"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(WrongType, match="Invalid value"):
         read_form(shape("iam", "ListRoles"), {"MaxItems": text}, is_ec2=False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from portway.api.aws.wire.inputs import WrongType, read_tree
-from portway.api.aws.wire.shapes import Kind, Shape
+from portway.api.aws.wire.shapes import LIST_ITEM, MAP_KEY, MAP_VALUE, Kind, Shape
 
 SELF = Shape(name="Self", kind=Kind.STRUCTURE)
 SELF.members["In"] = SELF
@@ -60,3 +60,23 @@ def test_a_body_that_is_no_object_is_refused() -> None:
     for tree in ([], 1, "x", None):
         with pytest.raises(WrongType, match="Start of structure"):
             read_tree(SELF, tree)
+
+
+@pytest.mark.parametrize("tree", [{10**5000: 1}, {"In": {None: 1}}, {"M": {b"k": "x"}}])
+def test_a_name_that_is_no_text_is_refused(tree: dict[Any, Any]) -> None:
+    text = Shape(name="T", kind=Kind.STRING)
+    table = Shape(name="M", kind=Kind.MAP, members={MAP_KEY: text, MAP_VALUE: text})
+    shape = Shape(name="S", kind=Kind.STRUCTURE, members={"In": SELF, "M": table})
+    with pytest.raises(WrongType, match="can not be converted to a String"):
+        read_tree(shape, tree)
+
+
+def test_values_that_are_named_many_times_over_are_not_read_each_time() -> None:
+    text = Shape(name="T", kind=Kind.STRING)
+    row = Shape(name="R", kind=Kind.LIST, members={LIST_ITEM: text})
+    rows = Shape(name="L", kind=Kind.LIST, members={LIST_ITEM: row})
+    shape = Shape(name="S", kind=Kind.STRUCTURE, members={"A": rows})
+    shared = ["x"] * 100
+    with pytest.raises(WrongType, match="more values than its length allows"):
+        read_tree(shape, {"A": [shared] * 100}, values_max=1000)
+    assert read_tree(shape, {"A": [["x"]] * 100}, values_max=1000).values == {"A": [["x"]] * 100}

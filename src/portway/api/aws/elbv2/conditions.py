@@ -124,7 +124,7 @@ def _regex_problem(part: Part, value: str) -> str:
         return "cannot contain \\Q: write each character with a backslash instead"
     try:
         re.compile(value)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         return f"is no regular expression: {error}"
     return ""
 

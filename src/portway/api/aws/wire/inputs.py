@@ -12,6 +12,7 @@ from portway.api.aws.wire.shapes import LIST_ITEM, MAP_VALUE, Kind, Shape
 from portway.api.aws.wire.times import read_time
 
 DEPTH_MAX = 64
+_VALUES_MAX = 1_000_000
 _BITS = {Kind.INTEGER: 31, Kind.LONG: 63}
 
 
@@ -27,18 +28,27 @@ class Parsed:
     unknown: tuple[str, ...] = ()
 
 
-def read_tree(shape: Shape | None, tree: object) -> Parsed:
-    """A decoded JSON or CBOR body as values; WrongType when it does not fit."""
+def read_tree(shape: Shape | None, tree: object, *, values_max: int = _VALUES_MAX) -> Parsed:
+    """A decoded JSON or CBOR body as values; WrongType when it does not fit.
+
+    `values_max`: the bytes of the body, each of which can be one value. CBOR may name one value many times over.
+    """
     if not isinstance(tree, dict):
         raise WrongType("Start of structure or map found where not expected.")
-    reader = _Reader()
+    reader = _Reader(left=values_max)
     if shape is None:
-        return Parsed(values={}, unknown=tuple(str(name) for name in cast(dict[str, object], tree)))
+        return Parsed(
+            values={},
+            unknown=tuple(
+                name for name in cast("dict[object, object]", tree) if isinstance(name, str)
+            ),
+        )
     return Parsed(values=reader.structure(shape, tree, ""), unknown=tuple(reader.unknown))
 
 
 @dataclass(slots=True)
 class _Reader:
+    left: int
     unknown: list[str] = field(default_factory=list)
     depth: int = 0
 
@@ -48,7 +58,9 @@ class _Reader:
         values: dict[str, Any] = {}
         names = {member.wire_name or name: name for name, member in shape.members.items()}
         for given, value in cast("dict[object, object]", tree).items():
-            name = names.get(str(given))
+            if not isinstance(given, str):
+                raise _wrong(given, "a String")
+            name = names.get(given)
             where = f"{path}.{given}" if path else str(given)
             if name is None:
                 if given != "__type":
@@ -68,6 +80,9 @@ class _Reader:
         self.depth += 1
         if self.depth > DEPTH_MAX:
             raise WrongType(f"It is nested more than {DEPTH_MAX} levels deep.")
+        self.left -= len(cast("list[object]", value)) if isinstance(value, list | dict) else 0
+        if self.left < 0:
+            raise WrongType("It has more values than its length allows.")
         try:
             match shape.kind:
                 case Kind.STRUCTURE:
@@ -92,10 +107,12 @@ class _Reader:
         if not isinstance(value, dict):
             raise _wrong(value, "a Map")
         item = shape.members[MAP_VALUE]
-        return {
-            str(key): None if each is None else self.value(item, each, f"{path}.{key}")
-            for key, each in cast("dict[object, object]", value).items()
-        }
+        made: dict[str, Any] = {}
+        for key, each in cast("dict[object, object]", value).items():
+            if not isinstance(key, str):
+                raise _wrong(key, "a String")
+            made[key] = None if each is None else self.value(item, each, f"{path}.{key}")
+        return made
 
 
 def read_scalar(shape: Shape, value: object) -> Any:
