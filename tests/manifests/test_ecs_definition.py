@@ -70,7 +70,8 @@ def test_a_definition_of_describe_is_one_of_register() -> None:
         (definition(runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}), "Windows"),
         (definition(volumes=[{"name": "v", "host": {"sourcePath": "x"}}]), "begins with '/'"),
         (definition(volumes=[{"name": "v"}, {"name": "v"}]), "Two volumes are called 'v'"),
-        (definition(*({**WEB, "name": f"c{n}"} for n in range(11))), "at most 10 containers"),
+        (definition(*({**WEB, "name": f"c{n}"} for n in range(11))), "Too many containers."),
+        (definition({**WEB, "image": "x" * 256}), "Container.image should be 255 characters or less"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_a_sentence(value: Any, words: str) -> None:

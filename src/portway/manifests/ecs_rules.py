@@ -16,6 +16,7 @@ Body = Mapping[str, Any]
 
 CONTAINERS_MAX = 10  # a quota of ECS that cannot be raised
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_IMAGE_LENGTH_MAX = 255
 _MEMORY_MIN_MIB = 6  # Docker's own minimum
 _CHECK_LIMITS = {
     "interval": (5, 300),
@@ -36,8 +37,8 @@ def definition_faults(body: Body) -> Iterator[Fault]:
     if (
         len(containers) > CONTAINERS_MAX
     ):  # and not a word more: some of what follows compares all with all
-        told = f"A task definition has at most {CONTAINERS_MAX} containers; this one has {len(containers)}."
-        yield Fault(where=("containerDefinitions", CONTAINERS_MAX), message=told)
+        hint = f"A task definition has at most {CONTAINERS_MAX}; this one has {len(containers)}."
+        yield Fault(where=("containerDefinitions", CONTAINERS_MAX), message="Too many containers.", hint=hint, aws=True)  # fmt: skip
         return
     yield from _containers(containers)
     for index, container in enumerate(containers):
@@ -88,6 +89,9 @@ def _container(body: Body, container: Body, where: Where) -> Iterator[Fault]:
     if name and not _NAME.fullmatch(name):
         told = f"Container name '{shown(name)}' is invalid: use up to 255 letters, digits, - and _."
         yield Fault(where=(*where, "name"), message=told)
+    if len(container.get("image") or "") > _IMAGE_LENGTH_MAX:
+        told = f"Container.image should be {_IMAGE_LENGTH_MAX} characters or less"
+        yield Fault(where=(*where, "image"), message=told, aws=True)
     if any(c.isspace() for c in container.get("image") or ""):
         yield Fault(where=(*where, "image"), message="The name of an image holds no spaces.")
     yield from _memory(body, container, where)

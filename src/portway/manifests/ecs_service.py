@@ -31,6 +31,7 @@ Body = Mapping[str, Any]
 
 COUNT_MAX = 5000  # tasks of a service, a quota of ECS
 STRATEGIES_MAX, CONSTRAINTS_MAX = 5, 10
+TARGETS_MAX = 5  # target groups of a service
 _BREAKER_MIN, _BREAKER_MAX = 3, 200
 _BREAKER_PERCENT = 50
 
@@ -49,6 +50,9 @@ def service_faults(body: Body) -> Iterator[Fault]:
     count = body.get("desiredCount")
     if count is not None and not 0 <= count <= COUNT_MAX:
         yield Fault(where=("desiredCount",), message=f"desiredCount is 0 to {COUNT_MAX}.")
+    if len(body.get("loadBalancers") or ()) > TARGETS_MAX:
+        told = f"load balancers can have at most {TARGETS_MAX} items."
+        yield Fault(where=("loadBalancers", TARGETS_MAX), message=told, aws=True)
     yield from _deployment_faults(body)
     if body.get("healthCheckGracePeriodSeconds") is not None and not body.get("loadBalancers"):
         told = (

@@ -176,6 +176,10 @@ async def test_a_task_is_started_on_the_instances_that_are_named(with_cluster: E
         ({"taskDefinition": "no"}, "ClientException", "TaskDefinition not found."),
         ({"launchType": "EC2", "capacityProviderStrategy": [{"capacityProvider": "x"}]},
          "InvalidParameterException", "Specify either Launch Type or Capacity Provider Strategy, but not both."),
+        ({"group": "service:web"}, "InvalidParameterException", "Invalid namespace for group."),
+        ({"startedBy": "x" * 129}, "InvalidParameterException", "startedBy should be 128 characters or less."),
+        ({"overrides": {"containerOverrides": [{"name": "web", "command": ["x" * 8192]}]}},
+         "InvalidParameterException", "Container Overrides length must be at most 8192"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_run_is_refused(

@@ -152,6 +152,7 @@ async def test_the_same_service_again_is_the_same_and_another_is_refused(with_cl
         ({"loadBalancers": [{**BALANCED, "containerName": "no"}]}, "The container no does not exist in the task definition."),
         ({"loadBalancers": [{"loadBalancerName": "httpd", "containerName": "web", "containerPort": 80}]}, "A host port mapping for the container port 80 is required"),
         ({"loadBalancers": [BALANCED]}, f"The specified target group {GROUP} does not exist."),
+        ({"loadBalancers": [BALANCED] * 6}, "load balancers can have at most 5 items."),
         ({"serviceName": "a b"}, "Service name must be 1 to 255 letters, numbers, hyphens and underscores."),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -141,3 +142,13 @@ async def test_what_cannot_be_had_is_refused_with_the_reason(face: ServedFace) -
         code, message = await refused(face, "register_task_definition", **given)
         assert code == "ClientException"
         assert member in message
+
+
+async def test_a_definition_of_more_than_64_kib_is_refused(face: ServedFace) -> None:
+    long = {**WEB, "environment": [{"name": "A", "value": "x" * 70_000}]}
+    given = {"family": "web", "containerDefinitions": [long]}
+    code, message = await refused(face, "register_task_definition", **given)
+    assert code == "ClientException"
+    assert re.fullmatch(r"Actual length: '70\d\d\d'. Max allowed length is '65536' bytes.", message)
+    made = await register(face, environment=[{"name": "A", "value": "x" * 65_000}])
+    assert made["revision"] == 1

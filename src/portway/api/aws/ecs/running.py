@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import json
+
 from portway.api.aws.ecs.awsvpc import checked_network, in_network
 from portway.api.aws.ecs.clusters import use_cluster
 from portway.api.aws.ecs.common import check_tags, invalid, merged, missing, names_of, within
@@ -31,6 +33,8 @@ from portway.manifests.ecs_service import placement_of
 from portway.store.base import DocumentChangedError
 
 COUNT_MAX = 10
+OVERRIDES_LENGTH_MAX = 8192
+STARTED_BY_LENGTH_MAX = 128
 
 _NO_NODES = "No Container Instances were found in your cluster."
 _REFUSES = {"volumeConfigurations": "there are no EBS volumes here"}
@@ -118,6 +122,7 @@ async def start_task(face: Face, request: Request) -> dict[str, Any]:
 
 async def _asked(face: Face, request: Request) -> _Asked:
     check_tags(request.get("tags", []))
+    _check_said(request)
     cluster = await use_cluster(face, request.get("cluster"))
     definition = await usable_definition(face, request["taskDefinition"])
     network = await checked_network(face, definition.body, request.input)
@@ -144,6 +149,16 @@ async def _asked(face: Face, request: Request) -> _Asked:
         request=request,
         tags=tuple(merged(merged(tags, request.get("tags", [])), managed)),
     )
+
+
+def _check_said(request: Request) -> None:
+    """InvalidParameterException for more than RunTask takes, or for what would look like a task of a service."""
+    if len(json.encode(request.get("overrides") or {})) > OVERRIDES_LENGTH_MAX:
+        raise invalid(f"Container Overrides length must be at most {OVERRIDES_LENGTH_MAX}")
+    if (request.get("group") or "").startswith("service:"):
+        raise invalid("Invalid namespace for group.")
+    if len(request.get("startedBy") or "") > STARTED_BY_LENGTH_MAX:
+        raise invalid(f"startedBy should be {STARTED_BY_LENGTH_MAX} characters or less.")
 
 
 async def _run(face: Face, asked: _Asked, *, nodes: list[str]) -> dict[str, Any]:

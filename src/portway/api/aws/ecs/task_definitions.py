@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import json
+
 from portway.api.aws.ecs.definitions import (
     ACTIVE,
     DELETING,
@@ -34,6 +36,7 @@ from portway.manifests.json_reader import path_text
 _PAGE_SIZE = 100
 _DELETED_AT_ONCE_MAX = 10
 _REVISION_MAX = 1_000_000
+SIZE_MAX_BYTES = 64 * 1024
 _DESCRIBED_AFTER_MS = 3600 * 1000  # a deleted one is still described so long
 _LAST = 0x10FFFF
 
@@ -51,6 +54,7 @@ def _members(use: Use) -> dict[str, str]:
 )
 async def register_task_definition(face: Face, request: Request) -> dict[str, Any]:
     """Keep a new revision of a family."""
+    _check_size(request.input)
     checked = check_definition(dict(request.input))
     if checked.faults:
         raise AwsError("ClientException", refusal_text(checked.faults[0]))
@@ -76,6 +80,12 @@ async def register_task_definition(face: Face, request: Request) -> dict[str, An
     }
     document = await face.documents.put(KIND, document_key(family, revision), stored, 0)
     return {"taskDefinition": definition_of(document).shown(), "tags": tags}
+
+
+def _check_size(given: Mapping[str, Any]) -> None:
+    size = len(json.encode(given))
+    if size > SIZE_MAX_BYTES:
+        raise AwsError("ClientException", f"Actual length: '{size}'. Max allowed length is '{SIZE_MAX_BYTES}' bytes.")  # fmt: skip
 
 
 def refusal_text(fault: Fault) -> str:
