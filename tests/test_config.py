@@ -113,6 +113,7 @@ def test_every_setting_can_be_given_as_flag_variable_and_file_key() -> None:
         "marathon_http_port": ("8080", 8080),
         "marathon_https_port": ("8443", 8443),
         "marathon_groups": ("external, public", ("external", "public")),
+        "marathon_env_vars_prefix": ("CUSTOM_", "CUSTOM_"),
         "marathon_certificates": ("/srv/certificates", Path("/srv/certificates")),
     }
     settings = set(Config.__dataclass_fields__) - {"warnings"}

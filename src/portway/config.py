@@ -64,6 +64,7 @@ class Config:
     marathon_http_port: int = 80  # where virtual hosts of Marathon's apps are served
     marathon_https_port: int = 443
     marathon_groups: tuple[str, ...] = ("*",)  # whose ports are served, by their HAPROXY_GROUP
+    marathon_env_vars_prefix: str = ""  # of HOST and the ports its apps are told
     marathon_certificates: Path | None = (
         None  # the directory of those that HAPROXY_n_SSL_CERT names
     )
@@ -482,6 +483,7 @@ _PARSERS: Mapping[str, Callable[[_Given], object]] = {
     "aws_hosts_file": lambda given: "" if given.text == "none" else given.text,
     "marathon_http_port": partial(_parse_number, least=1, most=_PORT_MAX),
     "marathon_https_port": partial(_parse_number, least=1, most=_PORT_MAX),
+    "marathon_env_vars_prefix": partial(_parse_matching, pattern="[A-Za-z_][A-Za-z0-9_]{0,63}", noun="how the name of a variable can begin", hint="Write letters, digits and _, like CUSTOM_."),
     "marathon_groups": lambda given: tuple(g.strip() for g in given.text.split(",") if g.strip()),
 }  # fmt: skip
 _NAMES = frozenset({*_PARSERS, "home", "marathon_certificates", "token", "token_file", "config"})

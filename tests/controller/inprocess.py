@@ -124,6 +124,7 @@ class Portway:
         host_ports: PortRange = HOST_PORTS,
         hold_down_ms: int = 5000,
         store: MemoryStore | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.clock = LoopClock()
         self.engine = MemoryEngine(nodes=nodes, clock=self.clock.now_ms, world=world)
@@ -145,7 +146,7 @@ class Portway:
             clock=self.clock,
             publish_address="127.0.0.1",
         )
-        config = Config(home=Path("/nowhere"), engine="memory")
+        config = Config(home=Path("/nowhere"), engine="memory", **(settings or {}))
         self.operations = PortwayOperations(self.controller, config, asyncio.Event())
         self._work: asyncio.Task[None] | None = None
 

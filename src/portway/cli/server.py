@@ -60,6 +60,7 @@ _FLAGS = (
     ("marathon-http-port", "PORT", "Where virtual hosts of Marathon's apps are served. [80]"),
     ("marathon-https-port", "PORT", "The same over HTTPS. [443]"),
     ("marathon-groups", "NAME,...", "The HAPROXY_GROUPs whose ports are served. [*: all]"),
+    ("marathon-env-vars-prefix", "PREFIX", "What HOST and the port variables begin with. [none]"),
     ("marathon-certificates", "DIRECTORY", "Where the files of HAPROXY_n_SSL_CERT are."),
 )
 

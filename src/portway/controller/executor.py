@@ -209,6 +209,7 @@ class Executor:
                 links=links,
                 home_id=self._world.home_id,
                 container=container,
+                prefix=self._world.variables_prefix,
             )
 
         variables = told(app.environment)

@@ -34,6 +34,7 @@ class World:
     """What is stored (stacks, apps, certificates) beside what was last seen (the rest)."""
 
     home_id: str = ""
+    variables_prefix: str = ""  # of the variables that Marathon's apps are told
     stacks: dict[str, Stack] = field(default_factory=dict)
     apps: dict[str, AppState] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
@@ -57,6 +58,9 @@ class World:
         default_factory=dict
     )  # the same, for programs
     problems: dict[str, str] = field(default_factory=dict)  # what ails portway itself, by part
+    unread_since_ms: dict[str, int] = field(
+        default_factory=dict
+    )  # the parts that cannot be read, from the first look that failed
     names: dict[str, set[str]] = field(default_factory=dict)  # the ids in `apps` by stack
     members: dict[str, set[str]] = field(
         default_factory=dict
@@ -127,6 +131,16 @@ class World:
             revision = state.revisions.get(record.identity.revision) if state else None
             demand = demand_of(revision.app) if revision else ONE
             self.used[node] = self.used.get(node, NOTHING).plus(demand, by)
+
+    def note_unread(self, part: str, why: str, *, now_ms: int) -> None:
+        """This part cannot be read: what is known of it is what was seen last."""
+        self.problems[part] = why
+        self.unread_since_ms.setdefault(part, now_ms)
+
+    def note_read(self, part: str) -> None:
+        """This part was read, all of it."""
+        self.problems.pop(part, None)
+        self.unread_since_ms.pop(part, None)
 
     def note_blocked(self, app_id: str, blocked: tuple[Blocked, ...]) -> tuple[str, ...]:
         """What keeps the App from moving now; its sentences."""

@@ -34,8 +34,9 @@ def instance_environment(
     links: Sequence[LinkTarget] = (),
     home_id: str = "",
     container: str = "",
+    prefix: str = "",
 ) -> dict[str, str]:
-    """All variables of one instance, or of that container of it.
+    """All variables of one instance, or of that container of it. `prefix` is for Marathon's.
 
     What portway knows gives way to what the manifest says, and that to the stack's own variables
     (`env set`), as in Convox. $PORT... are host ports. An App made over the Marathon face is told what Marathon tells.
@@ -48,6 +49,7 @@ def instance_environment(
             node_address=node_address,
             container=container,
             made_at_ms=revision.made_at_ms,
+            prefix=prefix,
         )
         return variables_of(launch, {**revision.app.environment, **revision.environment})
     variables = port_variables(identity.leases, node_address=node_address)

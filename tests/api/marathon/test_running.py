@@ -117,3 +117,22 @@ async def test_nobody_gets_requests_before_it_says_that_it_is_ready(ask: Client)
     [instance] = ask.portway.live("marathon/a")
     ask.portway.engine.set_health(instance, passed=True)
     await ask.rested()
+
+
+async def test_the_variables_of_the_ports_have_the_prefix_of_the_server() -> None:
+    async with marathon(settings={"marathon_env_vars_prefix": "CUSTOM_"}) as ask:
+        endpoint = {"name": "web", "containerPort": 80, "hostPort": 0}
+        inner = {"name": "c", "image": {"kind": "DOCKER", "id": "web"}, "endpoints": [endpoint]}
+        pod = {"id": "/p", "networks": [{"mode": "container/bridge"}], "containers": [inner]}
+        await ask.deploy("POST", "/v2/apps", {"id": "/a", **IMAGE, "env": {"PORT0": "mine"}})
+        await ask.deploy("POST", "/v2/pods", pod)
+        running = ask.portway.engine.world.instances
+        of_app, of_pod = (
+            running[ask.portway.live(f"marathon/{name}")[0]].request.environment for name in "ap"
+        )
+        assert {"CUSTOM_HOST", "CUSTOM_PORT0", "CUSTOM_PORTS"} <= of_app.keys()
+        assert not {"HOST", "PORTS", "CUSTOM_MARATHON_APP_ID"} & of_app.keys()
+        assert of_app["PORT0"] == "mine"
+        assert "CUSTOM_ENDPOINT_WEB" in of_pod
+        info = await ask.get("/v2/info")
+        assert info["marathon_config"]["env_vars_prefix"] == "CUSTOM_"

@@ -9,7 +9,7 @@ from portway.api.marathon.call import Call
 from portway.controller.marathon.settings import MarathonSettings
 
 _UNSET = (
-    "access_control_allow_origin", "decline_offer_duration", "env_vars_prefix", "executor", "failover_timeout",
+    "access_control_allow_origin", "decline_offer_duration", "executor", "failover_timeout",
     "framework_name", "launch_token", "launch_token_refresh_interval", "leader_proxy_connection_timeout_ms",
     "leader_proxy_read_timeout_ms", "master", "max_instances_per_offer", "mesos_heartbeat_failure_threshold",
     "mesos_heartbeat_interval", "mesos_leader_ui_url", "mesos_user", "min_revive_offers_interval",
@@ -45,6 +45,7 @@ def _config(settings: MarathonSettings, host: str) -> dict[str, object]:
     return {
         **dict.fromkeys(_UNSET),
         "hostname": host,
+        "env_vars_prefix": settings.env_vars_prefix or None,
         "checkpoint": True,
         "ha": False,
         "features": sorted(definitions.enabled_features),

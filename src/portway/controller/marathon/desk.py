@@ -100,6 +100,7 @@ class Marathon:
         )
         self.watcher = Watcher(self, around.world, around.clock)
         self.adopter = Adopter(self, around.world)
+        around.world.variables_prefix = self.settings.env_vars_prefix
         around.noticed = self._notice
         around.prober.on_failed = self.watcher.check_failed
 

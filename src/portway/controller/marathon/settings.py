@@ -23,6 +23,7 @@ class MarathonSettings:
         "127.0.0.1:8080"  # this server's address, as X-Marathon-Leader and /v2/leader say it
     )
     groups: tuple[str, ...] = ("*",)  # of marathon-lb's labels: whose ports are served
+    env_vars_prefix: str = ""  # of HOST and the ports that its apps are told
     version: str = "1.11.24"  # of Marathon, whose behaviour this is
 
 
@@ -35,4 +36,5 @@ def settings_of(config: Config) -> MarathonSettings:
         service_ports=config.service_ports,
         leader=f"{host}:{number}",
         groups=config.marathon_groups,
+        env_vars_prefix=config.marathon_env_vars_prefix,
     )

@@ -29,7 +29,7 @@ MIB = 1 << 20
 class Launch:
     """One instance that is to start. `home_id` is whose it is; `container`: of several, the one to be told ("" = the first).
 
-    `made_at_ms`: when what it runs was made.
+    `made_at_ms`: when what it runs was made. `prefix`: of HOST and the port variables (Marathon's --env_vars_prefix).
     """
 
     app: App
@@ -38,6 +38,7 @@ class Launch:
     node_address: str
     container: str = ""
     made_at_ms: int = 0
+    prefix: str = ""
 
 
 def _origin(launch: Launch) -> Origin:
@@ -57,14 +58,15 @@ def variables_of(launch: Launch, own: Mapping[str, str]) -> dict[str, str]:
     if app.environment_form != POD_FORM:
         task = _task(launch, origin, names.APP_CONTAINER, None)
         seed = launch.identity.id
-        return app_variables(task, ports, host=launch.node_address, seed=seed) | dict(own)
+        told = app_variables(task, ports, host=launch.node_address, seed=seed, prefix=launch.prefix)
+        return told | dict(own)
     other = next((c for c in app.containers if c.name == launch.container), None)
     name = other.name if other else first_name(app)
     run = names.run_of(launch.identity)
     executor = names.executor_name(origin.path, run, home_id=launch.home_id)
     container = PodContainer(name=name, executor_id=executor, own=own)
     task = _task(launch, origin, name, other)
-    return pod_variables(task, container, ports, host=launch.node_address)
+    return pod_variables(task, container, ports, host=launch.node_address, prefix=launch.prefix)
 
 
 def own_number(app: App, identity: InstanceIdentity, port_name: str) -> int:
