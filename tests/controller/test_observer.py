@@ -70,6 +70,26 @@ async def test_a_listing_that_fails_is_unknown_and_is_made_again(portway: Portwa
     assert "engine" not in portway.world.problems
 
 
+async def test_since_when_a_part_cannot_be_read_is_kept_until_it_is_read(portway: Portway) -> None:
+    await portway.deploy("shop", WEB)
+    world, operations = portway.world, portway.operations
+    real_list = portway.engine.list
+
+    async def blind():  # noqa: ANN202
+        raise EngineError("the socket is gone")
+
+    portway.engine.list = blind  # type: ignore[method-assign]
+    portway.controller.observer.engine_is_stale = True
+    portway.controller.touch("shop/web")
+    await portway.until(lambda: "engine" in world.unread_since_ms)
+    since = (await operations.server()).unread_since_ms
+    await portway.idle(20)
+    assert (await operations.server()).unread_since_ms == since
+    portway.engine.list = real_list  # type: ignore[method-assign]
+    await portway.until(lambda: not world.unread_since_ms)
+    assert (await operations.server()).problems == ()
+
+
 async def test_what_one_of_two_engines_cannot_see_hides_nothing_of_the_other(
     portway: Portway,
 ) -> None:

@@ -16,6 +16,7 @@ from portway.cli.stacks import inferred_stack
 from portway.cli.steps import step_text
 from portway.cli.tables import coloured, key_values, table
 from portway.cli.times import ago
+from portway.cli.unread import warn_of_unread
 from portway.controller.views import AppView, MapRoute, StackView
 from portway.core.errors import RequestError
 
@@ -30,7 +31,9 @@ def command(context: click.Context, as_json: bool) -> None:
     """List stacks."""
     if context.invoked_subcommand is not None:
         return
-    answer = session.client().ask("GET", "/stacks")
+    client = session.client()
+    answer = client.ask("GET", "/stacks")
+    warn_of_unread(client)
     if as_json:
         session.say_json(answer)
         return
@@ -46,6 +49,7 @@ def info(name: str | None, stack: str | None, as_json: bool) -> None:
     client = session.client()
     chosen = inferred_stack(name or stack)
     answer = client.ask("GET", f"/stacks/{segment(chosen)}")
+    warn_of_unread(client)
     if as_json:
         session.say_json(answer)
         return

@@ -13,6 +13,7 @@ from portway.cli.moments import milliseconds, parse_moment, told
 from portway.cli.options import json_option, stack_option
 from portway.cli.stacks import named_stack
 from portway.cli.times import ago
+from portway.cli.unread import warn_of_unread
 from portway.controller.views import MapRoute
 
 
@@ -34,7 +35,10 @@ def command(stack: str | None, everything: bool, at_text: str | None, as_json: b
     query: dict[str, object] = {"stack": name}
     if moment is not None:
         query["at"] = milliseconds(moment)
-    answer = session.client().ask("GET", "/map", query=query)
+    client = session.client()
+    answer = client.ask("GET", "/map", query=query)
+    if moment is None:
+        warn_of_unread(client)
     if as_json:
         session.say_json(answer)
         return

@@ -13,6 +13,7 @@ from portway.cli.stacks import inferred_stack, named_stack
 from portway.cli.steps import app_remark
 from portway.cli.tables import coloured, shortened, table
 from portway.cli.times import ago
+from portway.cli.unread import warn_of_unread
 from portway.controller.views import ContainerView, InstanceView, PortView, StackView
 from portway.core.errors import RequestError
 
@@ -35,6 +36,7 @@ def command(context: click.Context, stack: str | None, everything: bool, as_json
     name = "" if everything else named_stack(stack)
     client = session.client()
     answer = client.ask("GET", "/instances", query={"stack": name})
+    warn_of_unread(client)
     if as_json:
         session.say_json(answer)
         return

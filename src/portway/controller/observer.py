@@ -127,12 +127,12 @@ class Observer:
                 nodes, seen, partly = await self._look()
         except Exception as error:
             world.instances = None
-            self._note_unseen(error)
+            self._note_unseen("engine", error)
             return set(world.apps) if before is not None else set()
         if partly is None:
-            world.problems.pop("engine", None)
+            world.note_read("engine")
         else:
-            self._note_unseen(partly)
+            self._note_unseen("engine", partly)
         hidden = self._hide(partly)
         for app_id in self._probed.keys() - world.apps.keys():
             del self._probed[app_id]
@@ -155,9 +155,10 @@ class Observer:
         except PartlySeenError as error:
             return nodes, error.seen, error
 
-    def _note_unseen(self, error: Exception) -> None:
-        self._world.problems["engine"] = _why_unseen("engine", error)
-        self._metrics.failed("engine")
+    def _note_unseen(self, part: str, error: Exception) -> None:
+        why = _why_unseen(part, error)
+        self._world.note_unread(part, why, now_ms=self._clock.now_ms())
+        self._metrics.failed(part)
 
     def _hide(self, partly: PartlySeenError | None) -> set[str]:
         """Note which Apps run where nothing was seen; those of which that is new, or over."""
@@ -190,11 +191,10 @@ class Observer:
                 routes = await self._balancer.observe(owners)
         except Exception as error:
             self._world.served = None
-            self._world.problems["balancer"] = _why_unseen("balancer", error)
-            self._metrics.failed("balancer")
+            self._note_unseen("balancer", error)
             self.served_is_stale = True
             return set()
-        self._world.problems.pop("balancer", None)
+        self._world.note_read("balancer")
         served: dict[str, dict[RouteKey, ServedRoute]] = {}
         for route in routes:
             served.setdefault(route.owner, {})[route.key] = route

@@ -108,6 +108,7 @@ class PortwayOperations(
             started_at_ms=self._started_at_ms,
             problems=tuple(f"{part}: {what}" for part, what in sorted(world.problems.items())),
             aws_region=config.aws_region,
+            unread_since_ms=dict(world.unread_since_ms),
         )
 
     async def _end_app(self, app_id: str) -> None:

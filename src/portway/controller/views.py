@@ -326,7 +326,7 @@ class AccessLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerView:
-    """The server itself."""
+    """The server itself. `unread_since_ms`: since when the engine or the balancer cannot be read, if one cannot."""
 
     version: str
     pid: int
@@ -344,3 +344,4 @@ class ServerView:
     started_at_ms: int
     problems: tuple[str, ...] = ()
     aws_region: str = ""
+    unread_since_ms: Mapping[str, int] = field(default_factory=dict)
