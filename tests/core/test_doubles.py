@@ -93,6 +93,17 @@ def test_where_no_node_takes_one_more_it_stays() -> None:
     assert slots(world) == [1, 2]
 
 
+def test_an_ill_one_that_no_node_takes_a_replacement_of_goes_first() -> None:
+    unique = Constraint(field="hostname", operator=ConstraintOperator.UNIQUE)
+    world = twice(4, "a", "b", "c", "d", placement=Placement(constraints=(unique,)))
+    world.state = replace(world.state, count=3)
+    world.set_health("shop/web.2.2", HealthStatus.FAILING)
+    world.run()
+    assert slots(world) == [1, 2, 3]
+    assert not world.plan().blocked
+    assert len(world.serving()) == 3
+
+
 def test_of_too_many_the_second_goes_and_no_slot_is_emptied_though_the_oldest_should_go() -> None:
     world = twice(4, kill_oldest=True)
     world.state = replace(world.state, count=3)

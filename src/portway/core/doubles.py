@@ -27,13 +27,14 @@ def second_ids(
 
     None while a deployment says who comes and goes, nor where the bounds or the nodes allow no replacement.
     """
-    well = [r for r in fresh if r.phase is Phase.READY and r.id not in failing]
+    sound = [r for r in fresh if r.id not in failing]
+    well = [r for r in sound if r.phase is Phase.READY]
     well.sort(key=lambda r: (r.id in serving, is_protected(r, draft.now_ms), -r.identity.serial))
     kept = {r.identity.slot: r.id for r in well}  # the last of each slot
     seconds = frozenset(r.id for r in well) - frozenset(kept.values())
     if not seconds or not _may_move(draft):
         return frozenset()
-    return seconds if _is_replaceable(draft, fresh, bounds) else frozenset()
+    return seconds if _is_replaceable(draft, sound, bounds) else frozenset()
 
 
 def _may_move(draft: Draft) -> bool:
@@ -43,10 +44,10 @@ def _may_move(draft: Draft) -> bool:
     return not (state.halted or state.called_off or is_running(state))
 
 
-def _is_replaceable(draft: Draft, fresh: Sequence[InstanceRecord], bounds: Capacity) -> bool:
+def _is_replaceable(draft: Draft, sound: Sequence[InstanceRecord], bounds: Capacity) -> bool:
     """Whether the replacement is there or on its way, or may come before the second one leaves, or after it."""
     count = draft.state.count
-    if len({r.identity.slot for r in fresh}) >= count:
+    if len({r.identity.slot for r in sound}) >= count:
         return True
     if bounds.maximum_live > count:
         return draft.app is not None and has_node_for_one_more(draft, draft.app)
