@@ -142,7 +142,7 @@ async def test_whole_stacks_and_loose_ones_are_told_apart(portway: Portway) -> N
     assert "as a whole" in await refused(portway.operations.remove_app("blog", "web"))
     await portway.operations.put_app("shop", service())
     assert "one at a time" in await refused(portway.release("shop", WEB))
-    assert "one at a time" in await refused(portway.operations.rollback("shop"))
+    assert "no earlier release" in await refused(portway.operations.rollback("shop"))
     await refused(portway.operations.put_app("shop", replace(service(), id="other/web")), 422)
 
 

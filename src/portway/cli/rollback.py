@@ -33,7 +33,11 @@ def command(
     no_wait: bool,
     as_json: bool,
 ) -> None:
-    """Go back to the release before the active one, or to RELEASE."""
+    """Go back to the release before the active one, or to RELEASE.
+
+    Where the apps of a stack change one at a time (Marathon, ECS), the one that was changed last goes back, or the app
+    that is named instead of a RELEASE.
+    """
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/rollback"
     answer = client.ask("POST", path, body={"to": release, **how})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from portway.controller.changing import Changes
 from portway.controller.clock import random_letters
+from portway.controller.going_back import release_before
 from portway.controller.lookup import find_app, find_instance, find_stack, refuse_task
 from portway.controller.present import present_instance
 from portway.controller.promotion import deploying, free_revision_id, runs_alike, scaled
@@ -30,6 +31,7 @@ from portway.core.strategy import is_running
 from portway.store.base import Batch
 
 BY_THE_USER = "stopped by the user"
+RELEASES_MAX = 1000  # of a stack, that are looked through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,18 @@ class ChangesApps(Changes):
                 http_status=409,
             )
         return replace(known, loose=True)
+
+    async def put_back(self, stack: str, *, to: str = "") -> PromotionView:
+        """An App of a loose stack as it was in the release `to`, or in the one before; `to` may name the App."""
+        release = await self.controller.store.release(stack, to) if to else None
+        if release is not None:
+            return await self.put_release(release)
+        releases = await self.controller.store.releases(stack, limit=RELEASES_MAX)
+        states = self.controller.world.of_stack(stack)
+        name, release = release_before(stack, states, releases, asked=to)
+        view = await self.put_release(release)
+        told = f"{name} goes back to what it was in {release.id}"
+        return replace(view, notes=(told, *view.notes))
 
     async def put_release(self, release: Release, *, force: bool = False) -> PromotionView:
         """The Apps of an earlier release of a loose stack as they were in it; the others stay."""

@@ -93,7 +93,7 @@ class Operations(Protocol):
     async def rollback(
         self, stack: str, *, to: str = "", strategy: StrategyRequest | None = None
     ) -> PromotionView:
-        """Promote the release before the active one, or `to`."""
+        """Promote the release before the active one, or `to`. Of a loose stack the App changed last goes back, or that of `to`."""
         ...
 
     async def cancel(self, stack: str) -> PromotionView:

@@ -302,16 +302,15 @@ class PortwayOperations(
         self, stack: str, *, to: str = "", strategy: StrategyRequest | None = None
     ) -> PromotionView:
         known = find_stack(self.controller.world, stack)
-        release = await self._find_release(stack, to or await self._previous(known))
         if known.loose:
-            return await self.put_release(release)
+            return await self.put_back(stack, to=to)
+        release = await self._find_release(stack, to or await self._previous(known))
         async with self.controller.changing() as world:
             known = find_stack(world, stack)
             return await self._promote(known, release, force=False, strategy=strategy)
 
     async def _previous(self, stack: Stack) -> str:
         """The last release that ran before the active one was made; never one that failed."""
-        refuse_whole(stack)
         releases = await self.controller.store.releases(stack.name, limit=1000)
         order = [release.id for release in releases]
         good = set(stack.history)

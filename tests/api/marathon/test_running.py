@@ -122,7 +122,12 @@ async def test_nobody_gets_requests_before_it_says_that_it_is_ready(ask: Client)
 async def test_the_variables_of_the_ports_have_the_prefix_of_the_server() -> None:
     async with marathon(settings={"marathon_env_vars_prefix": "CUSTOM_"}) as ask:
         endpoint = {"name": "web", "containerPort": 80, "hostPort": 0}
-        inner = {"name": "c", "image": {"kind": "DOCKER", "id": "web"}, "endpoints": [endpoint]}
+        inner = {
+            "name": "c",
+            "resources": {"cpus": 0.1, "mem": 32},
+            "image": {"kind": "DOCKER", "id": "web"},
+            "endpoints": [endpoint],
+        }
         pod = {"id": "/p", "networks": [{"mode": "container/bridge"}], "containers": [inner]}
         await ask.deploy("POST", "/v2/apps", {"id": "/a", **IMAGE, "env": {"PORT0": "mine"}})
         await ask.deploy("POST", "/v2/pods", pod)

@@ -71,6 +71,21 @@ async def test_a_promoted_release_brings_back_the_definition_of_its_version(ask:
     assert ids < set(ask.portway.live("shop/a"))
 
 
+async def test_rolling_back_goes_to_the_version_before_and_then_further_back(ask: Client) -> None:
+    await ask.deploy("POST", "/v2/apps", APP)
+    for cmd in ("sleep 2", "sleep 3"):
+        await ask.deploy("PUT", "/v2/apps/shop/a", {"cmd": cmd})
+    await ask.deploy("POST", "/v2/apps", {**APP, "id": "/shop/b"})
+    for cmd in ("sleep 2", "sleep 1"):
+        view = await ask.portway.operations.rollback("shop", to="a")
+        assert view.notes[0].startswith("a goes back to what it was in R")
+        await ask.portway.until(lambda: not ask.portway.rests("shop"))
+        await _rested(ask)
+        assert (await _app(ask))["cmd"] == cmd
+    with pytest.raises(PortwayError, match="a has no earlier release"):
+        await ask.portway.operations.rollback("shop", to="a")
+
+
 async def test_a_count_that_is_set_becomes_the_definitions(ask: Client) -> None:
     await ask.deploy("POST", "/v2/apps", APP)
     await ask.portway.operations.scale("shop", {"a": 3})
