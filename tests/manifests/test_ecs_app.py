@@ -25,6 +25,7 @@ from portway.manifests.ecs_app import (
 )
 from portway.manifests.ecs_definition import check_definition
 from portway.manifests.ecs_ports import Reach
+from portway.manifests.ecs_write import write_ecs
 
 MIB = 1024 * 1024
 WEB: dict[str, Any] = {"name": "web", "image": "nginx", "memory": 64}
@@ -180,6 +181,23 @@ def test_a_volume_that_several_containers_mount_has_a_name() -> None:
     app = made({**WEB, **mount}, {**WEB, "name": "b", **mount}, volumes=[{"name": "v"}])
     assert [v.source for v in (*app.volumes, *app.containers[0].volumes)] == ["web-v", "web-v"]
     assert app.volumes[0].read_only
+
+
+def test_what_is_no_shared_volume_is_each_tasks_own() -> None:
+    point = {"sourceVolume": "v", "containerPath": "/v"}
+    twice = {**WEB, "mountPoints": [point, {**point, "containerPath": "/w"}]}
+    task = {"scope": "task", "driver": "local", "driverOpts": {"type": "tmpfs"}}
+    for volume in ({"name": "v", "host": {}}, {"name": "v", "dockerVolumeConfiguration": task}):
+        app = made(twice, volumes=[volume])
+        assert [(v.source, v.of_instance) for v in app.volumes] == [("web-v", True)] * 2
+        (once,) = made({**WEB, "mountPoints": [point]}, volumes=[volume]).volumes
+        assert (once.source, once.of_instance) == ("", False)
+        [back] = write_ecs((app,)).definitions[0]["volumes"]
+        assert back == {**volume, "name": "web-v"}
+    assert (once.driver, once.driver_options) == ("local", {"type": "tmpfs"})
+    shared = {"scope": "shared", "autoprovision": True}
+    app = made(twice, volumes=[{"name": "v", "dockerVolumeConfiguration": shared}])
+    assert [(v.source, v.of_instance) for v in app.volumes] == [("v", False)] * 2
 
 
 def test_secrets_are_variables_and_those_without_a_value_are_named() -> None:

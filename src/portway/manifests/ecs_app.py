@@ -266,25 +266,24 @@ def _volumes(definition: Body, body: Body, making: Making) -> Iterator[Volume]:
 
 
 def _volume(volume: Body, *, is_shared: bool, making: Making) -> Volume:
-    """A host path, one of the engine's by name, or one as long-lived as the task.
+    """A host path, one of the stack's by name (scope shared), or one of the task's alone that goes with it.
 
-    What several containers of a task share has a name, for an anonymous one cannot be mounted twice.
+    What is mounted in several places of a task has a name, for an anonymous one cannot be mounted twice.
     """
     path = (volume.get("host") or {}).get("sourcePath")
     if path:
         return Volume(kind=VolumeKind.BIND, source=path, target="")
     docker = volume.get("dockerVolumeConfiguration") or {}
     is_lasting = docker.get("scope") == "shared"
-    if not is_lasting and not is_shared:
-        return Volume(kind=VolumeKind.NAMED, source="", target="")
     name = volume["name"] if is_lasting else f"{making.app_id.rpartition('/')[2]}-{volume['name']}"
     return Volume(
         kind=VolumeKind.NAMED,
-        source=_short(_SIZED.sub("-", name)),
+        source=_short(_SIZED.sub("-", name)) if is_lasting or is_shared else "",
         target="",
         external=is_lasting and docker.get("autoprovision") is not True,
         driver=docker.get("driver") or "",
         driver_options=docker.get("driverOpts") or {},
+        of_instance=not is_lasting and is_shared,
     )
 
 

@@ -132,9 +132,9 @@ containerDefinitions[].credentialSpecs | texts | ! Active Directory credentials 
 volumes | objects | +
 volumes[].name | text | +
 volumes[].host | object | +
-volumes[].host.sourcePath | text | + a bind mount; without it the volume lives as long as the task
+volumes[].host.sourcePath | text | + a bind mount; without it each task has a volume of its own, deleted with it
 volumes[].dockerVolumeConfiguration | object | +
-volumes[].dockerVolumeConfiguration.scope | text task,shared | +
+volumes[].dockerVolumeConfiguration.scope | text task,shared | + task: each task has its own, deleted with it; shared: one for the cluster or stack, which stays
 volumes[].dockerVolumeConfiguration.autoprovision | flag | + of a shared one: false means that it exists already
 volumes[].dockerVolumeConfiguration.driver | text | +
 volumes[].dockerVolumeConfiguration.driverOpts | map | +

@@ -307,7 +307,7 @@ def _volumes(volumes: Sequence[Volume]) -> Iterator[tuple[str, dict[str, Any]]]:
         name = _volume_name(volume)
         if volume.kind is VolumeKind.BIND:
             yield name, {"host": {"sourcePath": volume.source}}
-        elif volume.kind is VolumeKind.NAMED and volume.source:
+        elif volume.kind is VolumeKind.NAMED and volume.source and not volume.of_instance:
             shared: dict[str, Any] = {
                 "scope": "shared",
                 "autoprovision": not volume.external,
@@ -316,7 +316,9 @@ def _volumes(volumes: Sequence[Volume]) -> Iterator[tuple[str, dict[str, Any]]]:
             }
             yield name, {"dockerVolumeConfiguration": _said(shared)}
         elif volume.kind is VolumeKind.NAMED:
-            yield name, {"host": {}}
+            own = _said({"driver": volume.driver, "driverOpts": dict(volume.driver_options)})
+            of_task = {"dockerVolumeConfiguration": {"scope": "task", **own}}
+            yield name, of_task if own else {"host": {}}
 
 
 def _volume_name(volume: Volume) -> str:

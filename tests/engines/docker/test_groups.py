@@ -342,7 +342,10 @@ async def test_a_volume_of_an_instance_is_its_own_and_goes_with_it(
         )
         for n in ("one", "two")
     ]
-    for pod, said in zip(pods, ("one", "two"), strict=True):
+    # Of one container too, where it is mounted twice.
+    alone = f"echo three > /data/n; cat /there/n; {RUNS}"
+    pods.append(requests.shell(alone, volumes=(shared, elsewhere), network_mode=NetworkMode.NONE))
+    for pod, said in zip(pods, ("one", "two", "three"), strict=True):
         await started(engine, pod)
         await printed(engine, pod, said)
     for pod in pods:

@@ -27,6 +27,7 @@ from portway.engines.docker.names import container_name, network_name, volume_na
 
 LABEL_HOME = "portway.home"
 LABEL_INSTANCE = "portway.instance"
+LABEL_OWN_VOLUMES = "portway.own-volumes"  # named ones that go with the instance
 LABEL_STACK = "portway.stack"
 LABEL_IDENTITY = "portway.identity"
 LABEL_CONTAINER = "portway.container"
@@ -78,6 +79,8 @@ def container_spec(request: StartRequest, settings: Settings) -> ContainerSpec:
     labels = identity_labels(request, home_id=settings.home_id)
     if app.container_name:
         labels[LABEL_CONTAINER] = app.container_name
+    if any(volume.of_instance for volume in app.volumes):
+        labels[LABEL_OWN_VOLUMES] = "yes"
     return ContainerSpec(
         name=container_name(settings.home_id, request.identity.id),
         body=container_body(request, settings, labels=labels),

@@ -34,6 +34,7 @@ from portway.engines.docker.api import Container, ContainerSummary
 from portway.engines.docker.client import QUICK_S, SLOW_S, DockerClient
 from portway.engines.docker.command import (
     LABEL_HOME,
+    LABEL_OWN_VOLUMES,
     ContainerSpec,
     Settings,
 )
@@ -166,7 +167,14 @@ class DockerEngine:
             if notes:
                 await self._groups.remove(instance_id, notes)
             else:
-                await self._containers.remove(container_name(self._home_id, instance_id))
+                await self._remove_only(instance_id)
+
+    async def _remove_only(self, instance_id: str) -> None:
+        name = container_name(self._home_id, instance_id)
+        found = await self._containers.inspect(name)
+        await self._containers.remove(name)
+        if found is not None and LABEL_OWN_VOLUMES in (found.config.labels or {}):
+            await self._groups.remove_volumes(instance_id)
 
     async def list(self) -> tuple[ObservedInstance, ...]:
         """Every instance of this home, from the daemon's own records."""

@@ -137,10 +137,10 @@ class Groups:
             await self.stop(instance_id, notes, signal="")
         for name in reversed(names):
             await self._containers.remove(name)
-        await self._remove_volumes(instance_id)
+        await self.remove_volumes(instance_id)
         self._known.pop(instance_id, None)
 
-    async def _remove_volumes(self, instance_id: str) -> None:
+    async def remove_volumes(self, instance_id: str) -> None:
         """Those that its containers shared, and nobody else has."""
         wanted = [f"{LABEL_HOME}={self._home_id}", f"{LABEL_INSTANCE}={instance_id}"]
         filters = msgspec.json.encode({"label": wanted}).decode()
