@@ -24,6 +24,7 @@ from portway.controller.marathon.foreign import ForeignApps
 from portway.controller.marathon.happenings import Happenings
 from portway.controller.marathon.making import app_of_entry
 from portway.controller.marathon.refusals import locked, no_such, too_many
+from portway.controller.marathon.restoring import lost_entries, restoring
 from portway.controller.marathon.runner import AppOperations, Runner
 from portway.controller.marathon.settings import MarathonSettings
 from portway.controller.marathon.shown import shown_plan
@@ -119,7 +120,18 @@ class Marathon:
         self.catalogue = await self.documents.load()
         self.watcher.resume()
         self.adopter.resume()
+        await self._restore_lost()
         self.runner.wake()
+
+    async def _restore_lost(self) -> None:
+        """Start again what is defined and has no App: a crash may end between the two, and a step that failed."""
+        lost = lost_entries(self.catalogue, self.world.apps)
+        if lost:
+            version, name = self._next_version(), str(uuid.uuid4())
+            again = restoring(lost, deployment_id=name, version=version, now_ms=self.now_ms)
+            await self.documents.put_deployment(again)
+            self.catalogue.start(again)
+            log.warning("marathon_apps_lost", paths=[entry.path for entry in lost], deployment=name)
 
     async def run(self) -> None:
         """Work until cancelled."""
