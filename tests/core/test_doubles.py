@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from portway.core.app import Breaker, Constraint, ConstraintOperator, Placement, Restart, Rollout
-from portway.core.health import HealthStatus
+from portway.core.health import Health, HealthStatus
 from portway.core.instance import Phase
 from portway.core.placement import NodeView
 from tests.simulation.world import World, revision
@@ -53,12 +53,15 @@ def test_one_that_recovers_beside_its_replacement_makes_way_once_the_empty_slot_
     world.set_health("shop/web.3.3", HealthStatus.PASSING)
     world.exit("shop/web.2.2", 1)
     world.step()
+    world.now_ms += 2000
+    world.step()
+    assert slots(world) == [1, 3, 3, 4], "one that still comes up is no second"
     world.check_health()
     world.step()
-    assert slots(world) == [1, 3, 3, 4]
     assert fewest_serving(world) == 4
     assert slots(world) == [1, 2, 3, 4]
     assert world.state.next_serial == 7, "one replacement, and one for the empty slot"
+    assert "shop/web.3.3" in {r.id for r in world.state.live}
     assert any("another instance fills slot 3 as well" in line for line in world.log)
 
 
@@ -122,14 +125,20 @@ def test_the_protected_one_of_two_stays() -> None:
     assert last.id in {r.id for r in world.state.live}
 
 
-@pytest.mark.parametrize("fields", [{"halted": "it failed"}, {"called_off": True}])
-def test_nothing_moves_for_it_where_nothing_may_start(fields: dict[str, object]) -> None:
+def test_who_serves_stays_though_it_is_the_younger() -> None:
     world = twice(3)
-    world.state = replace(world.state, **fields)  # type: ignore[arg-type]
-    serial = world.state.next_serial
+    world.readiness["shop/web.1.1"] = Health(status=HealthStatus.FAILING, detail="busy")
+    world.run()
+    assert slots(world) == [1, 2, 3]
+    assert "shop/web.1.1" not in {r.id for r in world.state.live}
+
+
+def test_nothing_is_kept_for_it_where_nothing_may_start() -> None:
+    world = twice(3)
+    world.state = replace(world.state, halted="it failed", count=2)
     world.run(until_ms=60_000)
-    assert slots(world) == ([] if "called_off" in fields else [1, 1, 2])
-    assert world.state.next_serial == serial
+    assert slots(world) == [1, 2]
+    assert world.state.next_serial == 4
 
 
 def test_what_runs_once_is_not_run_again_for_it() -> None:

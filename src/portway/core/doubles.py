@@ -38,10 +38,9 @@ def second_ids(
 
 
 def _may_move(draft: Draft) -> bool:
-    state = draft.state
     if draft.app is None or draft.app.runs_once:
         return False
-    return not (state.halted or state.called_off or is_running(state))
+    return not (draft.state.halted or is_running(draft.state))
 
 
 def _is_replaceable(draft: Draft, sound: Sequence[InstanceRecord], bounds: Capacity) -> bool:
