@@ -22,11 +22,11 @@ def running(count: int, *nodes: str, **fields: object) -> World:
     return world
 
 
-def twice(count: int, *nodes: str, **fields: object) -> World:
-    """The last instance fills slot 1, as the first does."""
+def twice(count: int, *nodes: str, slot: int = 1, **fields: object) -> World:
+    """The last instance fills this slot, as an older one does."""
     world = running(count, *nodes, **fields)
     last = world.state.instances[-1]
-    last = replace(last, identity=replace(last.identity, slot=1))
+    last = replace(last, identity=replace(last.identity, slot=slot))
     world.state = replace(world.state, instances=(*world.state.instances[:-1], last))
     return world
 
@@ -108,7 +108,7 @@ def test_an_ill_one_that_no_node_takes_a_replacement_of_goes_first() -> None:
 
 
 def test_of_too_many_the_second_goes_and_no_slot_is_emptied_though_the_oldest_should_go() -> None:
-    world = twice(4, kill_oldest=True)
+    world = twice(4, slot=2, kill_oldest=True)
     world.state = replace(world.state, count=3)
     world.run()
     assert slots(world) == [1, 2, 3]
