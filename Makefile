@@ -4,6 +4,7 @@ ENGINE ?= docker
 SEEDS ?= 10000
 HISTORIES ?= 100000
 FUZZ_TIMES ?= 100
+FUZZ_SECONDS ?= 60
 BIN := .venv/bin
 WITHOUT_SERVICES := -m "not docker and not haproxy and not postgres"
 # What is decided from values alone, and what is asked of it; 200 seeds of the simulation.
@@ -13,7 +14,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Where it is set, every command and every test would compile what it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-test setup-python demo clean-demo test unit quick check static format sim fuzz chaos bench bench-quick lock
+.PHONY: help setup setup-test setup-python demo clean-demo test unit quick check static format sim fuzz fuzz-guided chaos bench bench-quick lock
 .DEFAULT_GOAL := help
 
 help:  ## Show this
@@ -75,6 +76,9 @@ chaos: setup-test  ## Real faults at full length: most of an hour; `make test` h
 fuzz: setup-python  ## Random manifests and requests, for half an hour or so (FUZZ_TIMES=N)
 	@FUZZ_TIMES=$(FUZZ_TIMES) SCHEMA_EXAMPLES=300 $(BIN)/pytest -q -n 2 --timeout 3600 tests/security/test_openapi_fuzz.py \
 		tests/api/test_fuzz.py tests/api/aws/test_garbage.py tests/manifests/test_compose_fuzz.py
+
+fuzz-guided: setup-python  ## Every parser and API under libFuzzer, which keeps what reaches new code (FUZZ_SECONDS=N each; needs atheris)
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 lock: setup-python  ## Choose the newest versions and write their hashes
 	@scripts/lock.sh

@@ -57,6 +57,7 @@ def test_a_condition_is_read_and_told(given: dict[str, Any], expected: Condition
         [{"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["get"]}}],
         [{"Field": "host-header", "Values": ["a b"]}],
         [{"Field": "path-pattern", "RegexValues": ["("]}],
+        [{"Field": "path-pattern", "RegexValues": ["a{9999999999}"]}],
         [{"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "a"}]}}],
     ],
     ids=str,
