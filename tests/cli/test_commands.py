@@ -310,6 +310,14 @@ def test_log_lines_stand_behind_the_name_of_their_instance(run: Run, fake: FakeS
     )
 
 
+def test_no_log_lines_at_all_are_explained_beside_the_output(run: Run, fake: FakeServer) -> None:
+    fake.on("GET /stacks/httpd/logs", Lines([]))
+    outcome = run("logs", "-a", "httpd")
+    assert (outcome.code, outcome.out) == (0, "")
+    assert "What runs now has written nothing" in outcome.err
+    assert "portway why APP -a httpd" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("source", "query"),
     [

@@ -66,6 +66,30 @@ def test_an_app_at_a_step_paused_or_crash_looping_gets_a_remark() -> None:
     assert app_remark(app(), now_ms=NOW_MS) == ""
 
 
+def test_an_app_that_is_blocked_or_has_failed_gets_the_reason_as_its_remark() -> None:
+    refused = "Port 8000 cannot be listened on: it is held by nginx (pid 7)"
+    assert app_remark(app(blocked=refused), now_ms=NOW_MS) == f"web: {refused}"
+    starting = views.deployment(status="running")
+    assert app_remark(app(blocked=refused, deployment=starting), now_ms=NOW_MS) == f"web: {refused}"
+    ended = views.deployment(status="failed", reason="3 instances failed")
+    assert app_remark(app(status="failed", deployment=ended), now_ms=NOW_MS) == (
+        "web: failed: 3 instances failed"
+    )
+    # Gone back to the release before, which runs: there is nothing to say of what runs.
+    assert app_remark(app(deployment=ended), now_ms=NOW_MS) == ""
+
+
+def test_who_has_no_instances_is_told_why(run: Run, fake: FakeServer) -> None:
+    fake.on("GET /instances", [])
+    ended = views.deployment(status="failed", reason="it exited with code 3")
+    fake.on("GET /stacks/httpd", views.stack(apps=[views.app(status="failed", deployment=ended)]))
+    assert run("ps", "-a", "httpd").out.splitlines() == [
+        "httpd has no instances.",
+        "",
+        "web: failed: it exited with code 3",
+    ]
+
+
 def test_ps_says_below_the_table_what_a_deployment_waits_for(run: Run, fake: FakeServer) -> None:
     fake.on("GET /instances", [views.instance(1)])
     at_step = views.deployment(status="running", **BAKING)

@@ -152,6 +152,22 @@ async def test_an_endpoint_that_is_not_served_says_why(portway: Portway) -> None
     assert "nginx has it" in route.note
 
 
+async def test_an_app_that_runs_behind_a_listener_nobody_can_open_is_blocked(
+    portway: Portway,
+) -> None:
+    await portway.deploy("shop", WEB)
+    portway.balancer.blocked[RouteKey(address="", service_port=80)] = "nginx has it"
+    portway.balancer.served.clear()
+    await portway.idle(6)
+    view = await portway.operations.stack("shop")
+    (web,) = view.apps
+    assert (web.healthy, web.status, view.status) == (web.count, "blocked", "degraded")
+    assert "nginx has it" in web.blocked
+    portway.balancer.blocked.clear()
+    await portway.idle(6)
+    assert (await portway.operations.stack("shop")).status == "running"
+
+
 async def test_an_instance_of_a_pool_is_on_its_own_listener(portway: Portway) -> None:
     shown = await routes(portway, compose(web="image: web; ports: ['8001-8002:80']; scale: 2"))
     assert {r.service_port: [e.slot_name for e in r.endpoints] for r in shown} == {

@@ -41,12 +41,24 @@ def command(
         return
     query = {**source_query(source), "follow": 1 if follow else None, "tail": tail}
     path = f"/stacks/{segment(inferred_stack(stack))}/logs"
-    prefixes = Prefixes()
+    prefixes, silent = Prefixes(), True
     for line in session.client().stream("GET", path, query=query):
+        silent = False
         if as_json:
             session.say_json_line(line)
         else:
             session.say(prefixes.line(str(line["instance"]), str(line["text"])))
+    if silent and tail != 0 and not follow:
+        _explain_silence(stack)
+
+
+def _explain_silence(stack: str | None) -> None:
+    name = inferred_stack(stack)
+    click.echo(
+        f"What runs now has written nothing (`portway ps -a {name}` lists it). "
+        f"`portway why APP -a {name}` has the last lines of an instance that ended.",
+        err=True,
+    )
 
 
 def _print_requests(app: str, stack: str, *, follow: bool, tail: int | None, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from portway.controller.views import AppView, DeploymentView
 
 _BLUE_GREEN = "blue-green"
 _RUNNING = "running"
+_FAILED = "failed"
 _CRASH_LOOPING = "crash looping"
 
 
@@ -34,15 +35,21 @@ def is_paused(deployments: Iterable[DeploymentView]) -> bool:
 
 
 def app_remark(app: AppView, *, now_ms: int) -> str:
-    """What `ps` says of an App besides its instances: it is paused, at a step, or crash looping; else ""."""
+    """What `ps` says of an App besides its instances: at which step, paused, or why it is not as it should be; else ""."""
     one = app.deployment
-    if app.status == _CRASH_LOOPING:
-        return f"{app.name}: {app.blocked or _CRASH_LOOPING}"
-    if one is None or one.status != _RUNNING:
-        return ""
-    words = [step_text(one, now_ms=now_ms), "paused (`portway resume` goes on)" * one.paused]
+    words = [app.blocked or _why_unwell(app)]
+    if one is not None and one.status == _RUNNING:
+        paused = "paused (`portway resume` goes on)" * one.paused
+        words = [step_text(one, now_ms=now_ms), paused, app.blocked]
     text = ", ".join(word for word in words if word)
     return f"{app.name}: {text}" if text else ""
+
+
+def _why_unwell(app: AppView) -> str:
+    if app.status == _CRASH_LOOPING:
+        return _CRASH_LOOPING
+    reason = app.deployment.reason if app.deployment else ""
+    return f"{_FAILED}: {reason}" if app.status == _FAILED and reason else ""
 
 
 def _left(end_ms: int, now_ms: int) -> str:

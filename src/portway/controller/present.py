@@ -119,7 +119,7 @@ def _app_status(world: World, state: AppState, healthy: int, *, now_ms: int) -> 
     if is_crash_looping(state, now_ms=now_ms):
         return "crash looping"
     if healthy + completed >= state.count:
-        return "running"
+        return "blocked" if state.app_id in world.route_errors else "running"
     return "blocked" if world.blocked.get(state.app_id) else "degraded"
 
 
