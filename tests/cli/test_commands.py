@@ -330,7 +330,7 @@ def test_logs_tell_an_app_from_an_instance(
     run: Run, fake: FakeServer, source: str, query: dict[str, list[str]]
 ) -> None:
     fake.on("GET /stacks/httpd/logs", Lines([]))
-    run("logs", source, "-f", "--tail", "0", "-a", "httpd")
+    run("logs", source, "-f", "-n", "0", "-a", "httpd")
     assert fake.asked[0].query == {**query, "follow": ["1"], "tail": ["0"]}
 
 

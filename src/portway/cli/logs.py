@@ -23,7 +23,11 @@ _INSTANCE = re.compile(r".+\.\d+|.+/.+")
 @stack_option
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option(
-    "--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each instance."
+    "-n",
+    "--tail",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Only the last N lines of each instance.",
 )
 @click.option(
     "--access", is_flag=True, help="The requests served instead, of Apps that keep an access log."

@@ -22,7 +22,12 @@ _DESCRIPTION_WIDTH = 50
 @click.group("releases", invoke_without_command=True)
 @stack_option
 @click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."
+    "-n",
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many, newest first.",
 )
 @json_option
 @click.pass_context

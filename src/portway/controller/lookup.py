@@ -19,7 +19,8 @@ def find_stack(world: World, name: str) -> Stack:
     if stack is None:
         raise RequestError(
             f'there is no stack "{name}".{did_you_mean(name, list(world.stacks))}',
-            hint="`portway apps` lists them and -a names one; `portway deploy` makes one.",
+            hint="`portway apps` lists them and -a names one (without it: the directory's name); "
+            "`portway deploy` makes one.",
             http_status=404,
         )
     return stack

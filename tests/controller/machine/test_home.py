@@ -85,6 +85,24 @@ def test_what_ails_the_server_is_an_error_each_with_its_fix(tmp_path: Path):
     assert found[-1].fix == "Make room."
 
 
+def test_a_range_that_overlaps_is_one_warning_though_the_server_tells_it_too(tmp_path: Path):
+    put(tmp_path, proc__sys__net__ipv4__ip_local_port_range="32768 60999")
+    settings = {"host_ports": PortRange(first=40000, last=40099)}
+    said_here = only(
+        f for f in check_ports(ground(tmp_path, settings=settings)) if f.severity is not Severity.OK
+    )
+    told = f"{said_here.text}. C{said_here.fix[1:]}"
+    server = ServerFacts(version="1", problems=(f"host ports: {told}",))
+    same = ground(tmp_path, settings=settings, server=server)
+    assert [f.severity for f in check_server(same)] == [Severity.OK]
+    # Of another range than this command's only the server can tell.
+    other = list(check_server(ground(tmp_path, server=server)))[-1]
+    assert (other.severity, other.text.partition(" overlaps")[0]) == (
+        Severity.WARNING,
+        "the server may have a problem: host ports: --host-ports 40000-40099",
+    )
+
+
 def test_no_server_is_only_a_note(tmp_path: Path):
     assert only(check_server(ground(tmp_path))).severity is Severity.NOTE
 

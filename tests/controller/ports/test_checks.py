@@ -42,6 +42,17 @@ async def test_a_listener_somebody_else_has_is_refused(portway: Portway, guard: 
     assert said.startswith("web wants to listen on 80, but 80 is in use")
 
 
+async def test_a_connection_that_is_still_closing_is_waited_for_not_stopped(
+    portway: Portway, guard: FakeGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = "80 is held by a connection to 127.0.0.1:9 that is still closing"
+    monkeypatch.setattr(portway.controller.leases, "bind_refusal", lambda *_: closing)
+    said = await refused(portway.release("shop", compose(web="image: web; ports: ['80:8080']")))
+    assert said.startswith(f"web wants to listen on 80, but {closing}")
+    assert "It is gone within a minute: deploy again then." in said
+    assert "Stop what has it" not in said
+
+
 async def test_a_listener_of_our_own_balancer_is_no_obstacle(
     portway: Portway, guard: FakeGuard
 ) -> None:

@@ -18,6 +18,7 @@ FREE_ERROR_BYTES = 64 * _MB
 FREE_WARNING_BYTES = 1024 * _MB
 _FREE_INODES_LEAST = 1000
 _DATABASE = "portway.db"
+_OF_RANGE = "host ports: "  # a problem that is a warning only
 
 
 def disk_findings(ground: Ground, check: str, whose: str, path: Path) -> Iterator[Finding]:
@@ -108,7 +109,16 @@ def check_server(ground: Ground) -> Iterator[Finding]:
         yield ok("server", f"the server runs (process {server.pid}, version {server.version})")
     for problem in server.problems:
         text, _, fix = problem.partition("\n")
-        yield error("server", f"the server has a problem: {text.rstrip('.')}", fix.strip())
+        if not text.startswith(_OF_RANGE):
+            yield error("server", f"the server has a problem: {text.rstrip('.')}", fix.strip())
+        elif text.removeprefix(_OF_RANGE) not in _range_warnings(ground):
+            # The server has another range than this command, so nobody else warns of it.
+            yield warning("server", f"the server may have a problem: {text.rstrip('.')}")
+
+
+def _range_warnings(ground: Ground) -> tuple[str, ...]:
+    """What check_ports says of the range of host ports."""
+    return HostPorts(proc=ground.proc).range_warnings(ground.config.host_ports)
 
 
 def check_ports(ground: Ground) -> Iterator[Finding]:
