@@ -5,6 +5,8 @@
 Each tool is driven by its own command line and changes one environment variable of two instances (compose: of one,
 since it cannot publish a port twice; Swarm: of two behind its routing mesh, of one where the kernel has no IPVS). The clock runs from the command to its end; every request meanwhile is counted.
 The containers end at once on SIGTERM and answer 20 ms after their start. Rivals that are not installed are left out.
+`portway deploy` ends when the new release alone serves, while Docker takes the old containers down; compose ends after
+that, so its time is told too ("the old containers gone"). The next swap begins when nothing comes or goes any more.
 """
 
 from __future__ import annotations
@@ -19,12 +21,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from measure import Figure, arguments, report, seconds
-from rig import IMAGE, Prober, Result, free_port, image, portway, run
+from rig import IMAGE, Prober, Result, client, free_port, image, portway, run
 from rig import wait_until_it_answers as answered
+from tests.e2e.machine import PORTWAY
 
-Swap = Callable[[int], object]
+Swap = Callable[
+    [int], Callable[[], None] | None
+]  # what it gives back waits until nothing comes or goes
+LEAVING = ("draining", "stopping")
+PATIENCE_S = 60.0
+
+
+class Taken(NamedTuple):
+    """How long each swap took: until its command ended, and until nothing old was left."""
+
+    ended_s: list[float]
+    gone_s: list[float]
+
 
 OURS = """services:
   web:
@@ -48,13 +64,14 @@ def main() -> int:
     runs = 3 if options.quick else 10
     figures: list[Figure] = []
     with image():
-        ours, result = swapped(portway_swaps, runs, options.rate)
+        taken, result = swapped(portway_swaps, runs, options.rate)
         for name, rival in rivals():
             theirs, lost = swapped(rival, 2 if options.quick else 5, options.rate)
-            figures.append(compared(name, ours, theirs, lost))
-    median_s = statistics.median(ours)
+            figures.append(compared(name, taken.ended_s, theirs.ended_s, lost))
+    median_s, gone_s = statistics.median(taken.ended_s), statistics.median(taken.gone_s)
     figures[:0] = [
         Figure(name="swap of a release", ours=seconds(median_s), value=median_s, aim=1.0, unit="s"),
+        Figure(name="swap, the old containers gone", ours=seconds(gone_s), value=gone_s, unit="s"),
         Figure(
             name=f"requests failed in {runs} swaps",
             ours=f"{len(result.failures)} of {result.total}",
@@ -84,29 +101,41 @@ def rivals() -> Iterator[tuple[str, Callable[[int], object]]]:
     yield "Swarm" if has_routing_mesh() else "Swarm, mode=host", swarm_swaps
 
 
-def swapped(rig: Callable[[int], object], runs: int, rate: float) -> tuple[list[float], Result]:
+def swapped(rig: Callable[[int], object], runs: int, rate: float) -> tuple[Taken, Result]:
     """How long each swap took, and what the clients saw."""
     listener = free_port()
-    took: list[float] = []
+    taken = Taken([], [])
     with rig(listener) as swap:  # type: ignore[attr-defined]
-        swap(0)
+        wait_until_rest = swap(0)
         answered("127.0.0.1", listener)
         with Prober(f"http://127.0.0.1:{listener}/", rate_per_s=rate, timeout_s=5) as prober:
             for nth in range(1, runs + 1):
                 began = time.perf_counter()
                 swap(nth)
-                took.append(time.perf_counter() - began)
-    return took, prober.result
+                taken.ended_s.append(time.perf_counter() - began)
+                if wait_until_rest is not None:
+                    wait_until_rest()
+                taken.gone_s.append(time.perf_counter() - began)
+    return taken, prober.result
 
 
 @contextmanager
 def portway_swaps(listener: int) -> Iterator[Swap]:
-    """`portway deploy`."""
+    """`portway deploy`, the installed program as a user starts it."""
     with portway() as machine:
+        api = client(machine)
 
-        def swap(nth: int) -> None:
+        def rest() -> None:
+            deadline = time.monotonic() + PATIENCE_S
+            while any(one["phase"] in LEAVING for one in api.ask("GET", "/instances")):
+                if time.monotonic() > deadline:
+                    raise RuntimeError("the old instances do not end")
+                time.sleep(0.005)
+
+        def swap(nth: int) -> Callable[[], None]:
             machine.manifest(OURS.format(image=IMAGE, listener=listener, nth=nth))
-            machine.ok("deploy")
+            run(str(PORTWAY), "deploy", cwd=machine.directory, env=machine.environment())
+            return rest
 
         yield swap
 

@@ -162,6 +162,28 @@ def test_json_prints_the_promotion_with_its_deployments_ended(
     }
 
 
+def test_old_instances_that_only_have_to_end_are_told_of_and_left_out_of_the_map(
+    run: Run, fake: FakeServer, manifest: Path
+) -> None:
+    promoted(fake, views.stack(apps=[views.app(deployment=views.deployment(old=1))]))
+    fake.on("GET /map", [views.route(endpoints=[views.endpoint(1), views.endpoint(2, state="stopping")])])  # fmt: skip
+    outcome = run("deploy", "-a", "httpd")
+    assert outcome.out.endswith(
+        "  http://127.0.0.1:8000/  ->  web   127.0.0.1:31004 -> web.1:80\n"
+        "1 old instance is still ending.\n"
+    )
+
+
+def test_it_waits_for_the_end_of_the_old_ones_where_it_is_asked_to(
+    run: Run, fake: FakeServer, manifest: Path
+) -> None:
+    promoted(fake, views.stack())
+    leaving = [views.instance(1), views.instance(3, phase="stopping")]
+    fake.on("GET /instances", in_turn(leaving, [views.instance(1)]))
+    assert run("deploy", "-a", "httpd", "--until-gone").code == 0
+    assert len(fake.requests("GET /instances")) == 2
+
+
 def test_another_deployment_in_its_place_is_no_success(
     run: Run, fake: FakeServer, manifest: Path
 ) -> None:

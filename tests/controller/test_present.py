@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from portway.controller.health.checks import CheckNotMadeError
@@ -166,6 +168,23 @@ async def test_an_app_that_runs_behind_a_listener_nobody_can_open_is_blocked(
     portway.balancer.blocked.clear()
     await portway.idle(6)
     assert (await portway.operations.stack("shop")).status == "running"
+
+
+async def test_an_old_instance_that_only_has_to_end_is_said_to(
+    portway: Portway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(instance_id: str, **_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(portway.engine, "stop", never)
+    await portway.deploy("shop", WEB)
+    await portway.promote("shop", compose(web="image: newer; ports: ['80:8080']"))
+    await portway.until(lambda: portway.world.stacks["shop"].promoting is None)
+    (route,) = await portway.operations.map("shop")
+    assert [e.state for e in route.endpoints] == ["stopping", "ready"]
+    (app,) = (await portway.operations.stack("shop")).apps
+    assert app.deployment is not None
+    assert (app.status, app.deployment.status, app.deployment.old) == ("running", "done", 1)
 
 
 async def test_an_instance_of_a_pool_is_on_its_own_listener(portway: Portway) -> None:

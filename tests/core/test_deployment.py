@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from portway.core.app import App, PortSpec, Rollout
+from portway.core.app import App, PortSpec, Protocol, Rollout
 from portway.core.deployment import (
     count_before,
     deployment_failures,
@@ -25,6 +25,7 @@ from portway.core.instance import (
 )
 from portway.core.observed import Observed, StartFailure
 from portway.core.ports import PortPool, PortRange
+from portway.core.routes import EndpointState, RouteKey, ServedEndpoint, ServedRoute
 from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
 
 NOW_MS = 1_000_000
@@ -126,6 +127,56 @@ def test_a_deployment_runs_while_something_is_missing_or_left(
     records: tuple[InstanceRecord, ...],
 ) -> None:
     assert status(judged(deploying(*records))) is RUNNING
+
+
+BEHIND_A_LISTENER = App(id="shop/web", image="old", ports=(PortSpec(name="80", container_port=80),))
+DIRECT = PortSpec(name="53", container_port=53, protocol=Protocol.UDP)
+KEY = RouteKey(address="", service_port=80)
+
+
+def served_by(instance_id: str) -> ServedRoute:
+    endpoint = ServedEndpoint(
+        instance_id=instance_id, address="10.0.0.2", port_number=80, state=EndpointState.DRAINING, connections=0,
+    )  # fmt: skip
+    return ServedRoute(key=KEY, owner="shop/web", port_name="80", endpoints=(endpoint,))
+
+
+def old_one_stopping(app: App, phase: Phase = Phase.STOPPING) -> AppState:
+    known = {"R1": replace(OLD, app=app), "R2": NEW}
+    return deploying(record(1), record(2, of="R1", phase=phase), revisions=known)
+
+
+def test_a_deployment_is_done_when_the_old_ones_only_have_to_end() -> None:
+    assert status(judged(old_one_stopping(BEHIND_A_LISTENER))) is DONE
+
+
+@pytest.mark.parametrize(
+    ("app", "phase", "served"),
+    [
+        (BEHIND_A_LISTENER, Phase.DRAINING, {}),
+        (BEHIND_A_LISTENER, Phase.STOPPING, None),
+        (BEHIND_A_LISTENER, Phase.STOPPING, {KEY: served_by("shop/web.2.2")}),
+        (OLD.app, Phase.STOPPING, {}),
+        (replace(BEHIND_A_LISTENER, ports=(*BEHIND_A_LISTENER.ports, DIRECT)), Phase.STOPPING, {}),
+    ],
+    ids=[
+        "draining",
+        "unread balancer",
+        "still served",
+        "no listener",
+        "a port beside the balancer",
+    ],
+)
+def test_a_deployment_runs_while_an_old_one_may_still_be_used(
+    app: App, phase: Phase, served: dict[RouteKey, ServedRoute] | None
+) -> None:
+    assert status(judged(old_one_stopping(app, phase), served=served)) is RUNNING
+
+
+def test_of_a_smaller_count_each_one_too_many_has_ended_before_it_is_done() -> None:
+    known = {"R2": replace(NEW, app=BEHIND_A_LISTENER)}
+    state = deploying(record(1), record(2, phase=Phase.STOPPING), revisions=known)
+    assert status(judged(state)) is RUNNING
 
 
 def test_a_deployment_is_looked_at_when_its_time_to_become_healthy_is_over() -> None:

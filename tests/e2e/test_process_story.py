@@ -113,9 +113,9 @@ def test_a_server_killed_in_mid_deploy_adopts_and_finishes(site: Site):
         site.machine.kill_server()
         site.machine.start_server()
         until(lambda: site.machine.ask("/stacks/shop")["status"] == "running")
+        until(lambda: len(site.machine.ask("/instances")) == 3, why="nothing doubled")
     assert prober.result.failures == []
     assert get(site.url) == "v1"
-    assert len(site.pids()) == 3, "nothing doubled"
     assert len(_servers_in(site.machine.directory)) == 3, "nothing orphaned"
 
 
@@ -231,7 +231,7 @@ def test_an_unchanged_app_is_left_alone_and_restart_replaces_it(processes: Machi
     assert len(before) == 2
     processes.ok("deploy")
     assert {i["id"] for i in processes.json("ps")} == before
-    processes.ok("restart")
+    processes.ok("restart", "--until-gone")
     assert not {i["id"] for i in processes.json("ps")} & before
 
 

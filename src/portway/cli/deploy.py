@@ -14,6 +14,7 @@ from portway.cli.options import (
     no_wait_option,
     stack_option,
     strategy_options,
+    until_gone_option,
 )
 
 
@@ -33,6 +34,7 @@ from portway.cli.options import (
 @click.option("-m", "--description", default="", help="A remark kept with the release.")
 @strategy_options
 @no_wait_option
+@until_gone_option
 @json_option
 def command(
     sources: tuple[str, ...],
@@ -43,13 +45,16 @@ def command(
     description: str,
     how: dict[str, Any],
     no_wait: bool,
+    until_gone: bool,
     as_json: bool,
 ) -> None:
     """Deploy the manifest in DIR (or FILE): build, make a release, promote it, wait until it is healthy.
 
     Task definitions and services of ECS may be several files: portway deploy taskdef.json service.json.
     Starts a server in the background when none runs. A release that does not become healthy
-    leaves the running one as it is.
+    leaves the running one as it is. It ends when the new release alone serves: an old instance
+    behind a listener has then answered its last request and is only being ended (--until-gone
+    waits for that too); one without a listener has ended.
     """
     from portway.cli import deploying
     from portway.cli.follow import conclude
@@ -79,4 +84,4 @@ def command(
         session.say(f"Release {release.id}")
     path = f"/stacks/{segment(project.stack)}/releases/{segment(release.id)}/promote"
     answer = client.ask("POST", path, body={"force": force, **how})
-    conclude(client, answer, no_wait=no_wait, as_json=as_json)
+    conclude(client, answer, no_wait=no_wait, until_gone=until_gone, as_json=as_json)

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import click
@@ -27,6 +28,7 @@ from portway.cli.progress import (
     is_noted,
     is_over,
     latest,
+    leaving_lines,
     progress_lines,
     survivors,
 )
@@ -34,6 +36,7 @@ from portway.cli.receipts import receipt_lines, receipt_of
 from portway.controller.views import (
     DeploymentView,
     InstanceView,
+    MapEndpoint,
     MapRoute,
     PromotionView,
     StackView,
@@ -47,11 +50,17 @@ _SERVER_AWAY_MAX_S = 30.0
 _HEAL_MAX_S = 20.0
 _HEAL_LOOK_S = 0.2
 _LEAVING_LOOK_S = 0.05
+_LEAVING = frozenset({"draining", "stopping"})
 _MOVING = frozenset({"planned", "starting", "draining", "stopping"})
 
 
-def conclude(client: Client, answer: Any, *, no_wait: bool, as_json: bool) -> None:
-    """Say what a change did once it is over; exit 1 when it failed."""
+def conclude(
+    client: Client, answer: Any, *, no_wait: bool, as_json: bool, until_gone: bool = False
+) -> None:
+    """Say what a change did once it is over; exit 1 when it failed.
+
+    `until_gone`: not before the old instances have ended, which nobody is served by any more.
+    """
     promotion = converted(answer, PromotionView)
     if no_wait:
         _say_begun(promotion, answer, as_json)
@@ -59,6 +68,8 @@ def conclude(client: Client, answer: Any, *, no_wait: bool, as_json: bool) -> No
     if not as_json:
         session.say(_remarks(promotion))
     ended = _followed(client, promotion, quiet=as_json)
+    if until_gone:
+        wait_until_calm(client, promotion.stack, quiet=as_json)
     failed = [one for one in ended.values() if one.status != DONE]
     receipt = receipt_of(client, promotion)
     is_running = True
@@ -82,11 +93,17 @@ def say_running(client: Client, stack: str) -> bool:
     routes = client.view(tuple[MapRoute, ...], "GET", "/map", query={"stack": stack})
     healthy, count = health(view)
     session.say(click.style(ending_line(view), fg="green" if healthy >= count else "red"))
-    session.say(map_lines(routes, columns=terminal_columns()))
+    staying = [replace(one, endpoints=tuple(filter(_stays, one.endpoints))) for one in routes]
+    session.say(map_lines(staying, columns=terminal_columns()))
+    session.say(leaving_lines(view))
     for app in view.apps:
         if app.healthy < app.count and app.blocked:
             session.warn(f"{app.name}: {app.blocked}")
     return healthy >= count
+
+
+def _stays(endpoint: MapEndpoint) -> bool:
+    return endpoint.state not in _LEAVING
 
 
 def _healed(client: Client, stack: str) -> StackView:
@@ -119,9 +136,9 @@ def wait_until_gone(client: Client, stack: str) -> None:
         time.sleep(_LEAVING_LOOK_S)
 
 
-def wait_until_calm(client: Client, stack: str) -> None:
+def wait_until_calm(client: Client, stack: str, *, quiet: bool = False) -> None:
     """Return once no instance of the stack comes or goes."""
-    live = Live()
+    live = Live(quiet=quiet)
     while True:
         query = {"stack": stack}
         instances = client.view(tuple[InstanceView, ...], "GET", "/instances", query=query)

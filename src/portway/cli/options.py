@@ -83,6 +83,9 @@ _stack = click.option(
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print the API's answer as JSON.")
 _no_wait = click.option("--no-wait", is_flag=True, help="Do not wait until the change is done.")
+_until_gone = click.option(
+    "--until-gone", is_flag=True, help="Wait also until the old instances have ended."
+)
 
 
 _strategy = (
@@ -170,3 +173,8 @@ def json_option(function: F) -> F:
 def no_wait_option(function: F) -> F:
     """`--no-wait`."""
     return _no_wait(function)
+
+
+def until_gone_option(function: F) -> F:
+    """`--until-gone`."""
+    return _until_gone(function)

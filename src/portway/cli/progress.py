@@ -77,6 +77,14 @@ def ending_line(view: StackView) -> str:
     return f"{view.name} is {status}: {release}{healthy}/{count} healthy"
 
 
+def leaving_lines(view: StackView) -> list[str]:
+    """How many old instances have yet to end; they get nothing new."""
+    old = sum(app.deployment.old for app in view.apps if app.deployment)
+    if not old:
+        return []
+    return [f"{old} old {'instance is' if old == 1 else 'instances are'} still ending."]
+
+
 def failure_text(one: DeploymentView) -> tuple[str, str]:
     """What went wrong with one App and why, the reason as it was kept (its last log lines included)."""
     match one.status:

@@ -15,6 +15,7 @@ from portway.cli.options import (
     no_wait_option,
     stack_option,
     strategy_options,
+    until_gone_option,
 )
 from portway.cli.stacks import inferred_stack
 
@@ -25,6 +26,7 @@ from portway.cli.stacks import inferred_stack
 @click.option("--force", is_flag=True, help="Replace instances even where nothing changed.")
 @strategy_options
 @no_wait_option
+@until_gone_option
 @json_option
 def command(
     release: str,
@@ -32,10 +34,11 @@ def command(
     force: bool,
     how: dict[str, Any],
     no_wait: bool,
+    until_gone: bool,
     as_json: bool,
 ) -> None:
     """Deploy a release that exists."""
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/releases/{segment(release)}/promote"
     answer = client.ask("POST", path, body={"force": force, **how})
-    conclude(client, answer, no_wait=no_wait, as_json=as_json)
+    conclude(client, answer, no_wait=no_wait, until_gone=until_gone, as_json=as_json)

@@ -15,6 +15,7 @@ from portway.cli.options import (
     no_wait_option,
     stack_option,
     strategy_options,
+    until_gone_option,
 )
 from portway.cli.stacks import inferred_stack
 
@@ -24,16 +25,18 @@ from portway.cli.stacks import inferred_stack
 @stack_option
 @strategy_options
 @no_wait_option
+@until_gone_option
 @json_option
 def command(
     app: str,
     stack: str | None,
     how: dict[str, Any],
     no_wait: bool,
+    until_gone: bool,
     as_json: bool,
 ) -> None:
     """Replace every instance of a stack, or of one APP, with the same release; no request is dropped."""
     client = session.client()
     path = f"/stacks/{segment(inferred_stack(stack))}/restart"
     answer = client.ask("POST", path, body={"app": app, **how})
-    conclude(client, answer, no_wait=no_wait, as_json=as_json)
+    conclude(client, answer, no_wait=no_wait, until_gone=until_gone, as_json=as_json)

@@ -15,6 +15,7 @@ from portway.cli.options import (
     no_wait_option,
     stack_option,
     strategy_options,
+    until_gone_option,
 )
 from portway.cli.stacks import inferred_stack
 from portway.controller.views import PromotionView
@@ -25,12 +26,14 @@ from portway.controller.views import PromotionView
 @stack_option
 @strategy_options
 @no_wait_option
+@until_gone_option
 @json_option
 def command(
     release: str,
     stack: str | None,
     how: dict[str, Any],
     no_wait: bool,
+    until_gone: bool,
     as_json: bool,
 ) -> None:
     """Go back to the release before the active one, or to RELEASE.
@@ -43,4 +46,4 @@ def command(
     answer = client.ask("POST", path, body={"to": release, **how})
     if not as_json:
         session.say(f"Rolling back to release {converted(answer, PromotionView).release}")
-    conclude(client, answer, no_wait=no_wait, as_json=as_json)
+    conclude(client, answer, no_wait=no_wait, until_gone=until_gone, as_json=as_json)

@@ -407,6 +407,8 @@ def _endpoint_state(world: World, record: InstanceRecord, served: ServedEndpoint
         return served.state.value
     if record.phase < Phase.READY:
         return "starting"
+    if record.phase is Phase.STOPPING:
+        return "stopping"
     if is_ill(world, record):
         return "unhealthy"
     if _is_unready(world, record):

@@ -209,7 +209,7 @@ class MapEndpoint:
     container_port: int
     target_address: str  # where the balancer really connects
     target_port: int
-    state: str  # ready, draining, starting, unhealthy, not ready, not routed; of a target as its group says
+    state: str  # ready, draining, stopping, starting, unhealthy, not ready, not routed; of a target as its group says
     connections: int = 0
     target: str = ""  # of a target group: its id, a machine or an address
     reason: str = ""  # why a target is not healthy, in its group's words

@@ -7,16 +7,17 @@ from dataclasses import replace
 from portway.core.app import Rollout
 from portway.core.capacity import failure_threshold
 from portway.core.draft import Draft
-from portway.core.instance import Phase
-from portway.core.lifecycle import explained, standing
+from portway.core.instance import InstanceRecord, Phase
+from portway.core.lifecycle import explained, is_absent_from_routes, standing
 from portway.core.rollout import Census, take_census
+from portway.core.routing import is_routed
 from portway.core.state import AppState, Deployment, DeploymentStatus, Failure, Revision
 from portway.core.strategy import is_midway, is_strict
 from portway.core.trial import failed_requests, note_traffic_before
 
 
 def judge_deployment(draft: Draft) -> None:
-    """End the deployment once all of it serves and nothing old is left, or once it cannot."""
+    """End the deployment once all of it serves and nothing old does any more, or once it cannot."""
     deployment = draft.state.deployment
     if deployment is None or deployment.status is not DeploymentStatus.RUNNING:
         return
@@ -46,13 +47,29 @@ def _is_done(draft: Draft) -> bool:
     census = take_census(draft)
     if draft.state.target is None:
         return not census.live
-    if not _is_complete(draft, census) or not len(census.live) == len(census.fresh) <= census.count:
+    if not _is_complete(draft, census) or len(census.fresh) > census.count:
+        return False
+    fresh = {r.id for r in census.fresh}
+    if any(r.id not in fresh and not _is_out_of_service(draft, r) for r in census.live):
         return False
     watched_until_ms = _watched_until_ms(draft, census)
     if draft.now_ms < watched_until_ms:
         draft.wake_at(watched_until_ms)
         return False
     return True
+
+
+def _is_out_of_service(draft: Draft, record: InstanceRecord) -> bool:
+    """Whether an old instance only has to end: it answers on listeners alone, and the balancer has let go of it.
+
+    Of one without a listener, or with a port beside the balancer, nobody can say that it does nothing more.
+    """
+    target, revision = draft.state.target, draft.state.revisions.get(record.identity.revision)
+    if record.phase is not Phase.STOPPING or target is None or revision is None:
+        return False
+    ports = revision.app.ports
+    is_old, is_behind = revision.id != target.id, bool(ports) and all(map(is_routed, ports))
+    return is_old and is_behind and is_absent_from_routes(draft, record)
 
 
 def _is_complete(draft: Draft, census: Census) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from portway.controller.views import StrategyRequest
-from portway.core.errors import RequestError
+from portway.core.errors import BalancerError, RequestError
 from portway.core.receipt import FailedRequests, Receipt
 from portway.core.request import ServedRequest
 from portway.core.routes import RouteKey
@@ -186,15 +186,22 @@ async def test_the_next_portway_goes_on_with_a_receipt_and_says_what_it_missed()
         await portway.crash()
 
 
-async def test_without_the_balancers_word_requests_are_unknown_not_none() -> None:
+async def test_without_the_balancers_word_requests_are_unknown_not_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with running_portway() as portway:
         await portway.deploy("shop", WEB)
         await portway.until(lambda: not portway.controller.receipts.is_busy)
         promotion = await portway.promote("shop", TWO)
-        await portway.until(
-            lambda: portway.app("shop/web").deployment.status != "running"  # type: ignore[union-attr]
-        )
-        portway.balancer.fail_next_observe = "no answer"
+        observe = portway.balancer.observe
+
+        async def silent_afterwards(owners: Any = None) -> Any:
+            deployment = portway.app("shop/web").deployment
+            if deployment is not None and deployment.status != "running":
+                raise BalancerError("no answer")
+            return await observe(owners)
+
+        monkeypatch.setattr(portway.balancer, "observe", silent_afterwards)
         receipt = await the_receipt(portway, promotion.release)
         (app,) = receipt.apps
         assert any("could not be read" in sentence for sentence in app.unknown)

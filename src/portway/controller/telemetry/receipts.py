@@ -29,7 +29,7 @@ from portway.store.base import Batch, Store
 
 log = structlog.get_logger()
 
-FLUSH_S = 0.05  # until the balancer's last lines are read
+FLUSH_S = 0.01  # until the balancer's last lines are read: it writes each at once
 AGAIN_S = 1.0
 TRIES_MAX = 5
 RESUMED_WITHIN_MS = 600_000

@@ -147,7 +147,7 @@ class Watched:
             status=app.status,
             stages_ms=self._times((app,), ended_at_ms),
             started=sum(1 for r in records if r.planned_at_ms >= self.started_at_ms),
-            stopped=sum(1 for r in records if r.gone_at_ms is not None),
+            stopped=sum(1 for r in records if r.stopping_at_ms or r.gone_at_ms),
             requests=max(counted.requests, app.seen),
             failed=sum(one.count for one in found),
             failures=found,
