@@ -57,6 +57,11 @@ def test_a_server_is_started_in_the_background_looked_at_and_stopped(
     assert run("server", "status").code == 1
 
 
+def test_stopping_where_none_runs_is_done_already(run: Run) -> None:
+    outcome = run("server", "stop")
+    assert (outcome.code, outcome.out) == (0, "No server is running.\n")
+
+
 def test_the_status_shows_every_setting(run: Run, fake: FakeServer) -> None:
     fake.on("GET /server", views.server(problems=["the balancer does not answer"]))
     assert run("server", "status").out == (

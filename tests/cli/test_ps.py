@@ -49,6 +49,11 @@ def test_one_that_is_not_ready_or_cannot_be_checked_is_explained(
     ]
 
 
+def test_nobody_waits_for_the_health_of_what_is_being_stopped(run: Run, fake: FakeServer) -> None:
+    fake.on("GET /instances", [views.instance(1, health="waiting", phase="stopping")])
+    assert run("ps", "-a", "httpd").out.splitlines()[1].split()[3:5] == ["-", "stopping"]
+
+
 def test_json_is_the_answer_of_the_api_whole(run: Run, fake: FakeServer) -> None:
     fake.on("GET /instances", [views.instance(1)])
     assert json.loads(run("ps", "--json").out) == [views.instance(1)]

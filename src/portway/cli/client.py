@@ -140,7 +140,8 @@ class Client:
         except (*_CUT, http.client.HTTPException) as error:
             raise WorldError(
                 "The portway server closed the connection in the middle of an answer.",
-                hint="See `portway server status`; what runs goes on running.",
+                hint="What runs goes on running. Where `portway server status` says that none runs, "
+                "`portway server start` goes on with what was begun.",
             ) from error
 
 

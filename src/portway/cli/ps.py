@@ -123,12 +123,18 @@ def _row(instance: InstanceView, now_ms: int) -> tuple[str, ...]:
         instance.id,
         instance.app,
         instance.release,
-        coloured(instance.health),
+        coloured(_health(instance)),
         coloured(instance.phase),
         ports_text(instance.ports),
         ago(instance.started_at_ms, now_ms=now_ms) if instance.started_at_ms else "not yet",
         shortened(instance.command, _COMMAND_WIDTH),
     )
+
+
+def _health(instance: InstanceView) -> str:
+    """Nobody waits for the health of what is being stopped."""
+    gone = instance.phase in ("stopping", "gone")
+    return "-" if gone and instance.health == "waiting" else instance.health
 
 
 def _port_text(view: PortView) -> str:

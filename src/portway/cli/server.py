@@ -113,12 +113,16 @@ def start(context: click.Context, **flags: str | None) -> None:
 @command.command("stop")
 @click.pass_context
 def stop(context: click.Context) -> None:
-    """Stop the server. What it runs goes on running and being served."""
+    """Stop the server, if one runs. What it runs goes on running and being served."""
     from portway.cli.launch import ending
 
     client = _client(context)
-    with ending(client):
-        client.ask("POST", "/server/stop", body={})
+    try:
+        with ending(client):
+            client.ask("POST", "/server/stop", body={})
+    except ServerAbsent:
+        session.say("No server is running.")
+        return
     session.say("The server is stopped. What it ran goes on running.")
 
 
