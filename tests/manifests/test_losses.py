@@ -29,6 +29,15 @@ def test_a_difference_is_told_by_its_field() -> None:
     ]
 
 
+def test_what_is_only_on_or_off_is_left_out_or_not() -> None:
+    leased = replace(WEB, ports=(replace(WEB.ports[0], ephemeral=True),))
+    why = {"ports": "why"}
+    assert [str(one) for one in losses([leased], [WEB], reasons=why)] == [
+        "web: ports[0].ephemeral: is left out: why"
+    ]
+    assert told(leased) == ["web: ports[0].ephemeral: is not left out there"]
+
+
 def test_an_app_of_another_name_is_lost_whole() -> None:
     assert told(replace(WEB, id="s/other")) == ["web: name: is another one there"]
 

@@ -68,8 +68,10 @@ def _loss(app: str, path: str, old: object, new: object, reasons: Mapping[str, s
     told = f"{_at(path, old)} becomes {_at(path, new)}"
     if path.startswith(_SECRET):
         told = "is another one there"
-    elif told == f"{_NAMELESS} becomes {_NOTHING}":
+    elif told == f"{_NAMELESS} becomes {_NOTHING}" or (old is True and new is False):
         told = "is left out"
+    elif old is False and new is True:
+        told = "is not left out there"
     why = next((reasons[key] for key in _prefixes(path) if key in reasons), "")
     return Loss(app=app, path=path, message=f"{told}: {why}" if why else told)
 
