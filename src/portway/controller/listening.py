@@ -28,6 +28,10 @@ class Listening(Mapping[tuple[Protocol, int], Holder]):
             for number in new - old:
                 index.setdefault(number, {})[app_id] = None
 
+    def numbers(self) -> frozenset[int]:
+        """Every number that is asked for or given."""
+        return frozenset((*self._asked, *self._given))
+
     def apps_at(self, numbers: Iterable[int]) -> tuple[str, ...]:
         """The Apps that have a listener of one of these numbers, asked for or given."""
         found: dict[str, None] = {}
@@ -51,7 +55,9 @@ class Listening(Mapping[tuple[Protocol, int], Holder]):
 
 def _asked(state: AppState | None) -> frozenset[int]:
     specs = state.target.app.ports if state is not None and state.target is not None else ()
-    return frozenset(n for spec in specs if is_routed(spec) for n in spec.service_ports)
+    routed = [spec for spec in specs if is_routed(spec)]
+    joint = (spec.joint.service_port for spec in routed if spec.joint is not None)
+    return frozenset((*(n for spec in routed for n in spec.service_ports), *joint))
 
 
 def _given(state: AppState | None) -> frozenset[int]:

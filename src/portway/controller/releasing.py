@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from portway.controller.views import ReleaseRequest
@@ -14,7 +14,7 @@ from portway.core.ecs.labels import labels_of
 from portway.core.errors import EngineError, EngineErrorKind, ImageMissingError, RequestError
 from portway.core.ports import LOOPBACK, addresses_conflict
 from portway.core.routes import RouteKey
-from portway.core.routing import is_routed, route_keys
+from portway.core.routing import is_routed, joint_key, route_keys
 from portway.core.state import AppState
 from portway.core.suggest import did_you_mean
 from portway.engines.base import EngineTraits, InstanceEngine
@@ -198,17 +198,12 @@ def check_listeners(world: World, stack: str, apps: Iterable[App], *, instead_of
 
     The stack's own Apps are no others, for a release takes the place of all of them; with `instead_of` of that one alone.
     """
-    wanted = [
-        (key, app.id)
-        for app in apps
-        for spec in filter(is_routed, app.ports)
-        for key, _ in route_keys(spec, {})
-    ]
-    numbers = frozenset(key.service_port for key, _ in wanted)
+    wanted = [(*one, app.id) for app in apps for one in _listeners_of(app, {})]
+    numbers = frozenset(key.service_port for key, *_ in wanted)
     others = _listeners_of_others(world, stack, instead_of, numbers) if numbers else []
-    for key, app_id in wanted:
-        for other, owner in others:
-            if _conflict(key, other):
+    for key, group, app_id in wanted:
+        for other, others_group, owner in others:
+            if _conflict(key, other) and not (group and group == others_group):
                 raise RequestError(
                     f"{app_id} wants the listener {_where(key)}, which {owner} has already",
                     hint=f"Change the left number of the port, or `portway apps delete -a "
@@ -219,17 +214,24 @@ def check_listeners(world: World, stack: str, apps: Iterable[App], *, instead_of
 
 def _listeners_of_others(
     world: World, stack: str, instead_of: str, numbers: frozenset[int]
-) -> list[tuple[RouteKey, str]]:
+) -> list[tuple[RouteKey, str, str]]:
     """The listeners of other Apps that may have one of these numbers."""
-    found: list[tuple[RouteKey, str]] = []
+    found: list[tuple[RouteKey, str, str]] = []
     for app_id in world.listening.apps_at(numbers):
         state = world.apps[app_id]
         own = instead_of in ("", app_id) and app_id.rpartition("/")[0] == stack
         if state.target is None or own:
             continue
-        for spec in filter(is_routed, state.target.app.ports):
-            found.extend((key, app_id) for key, _ in route_keys(spec, state.service_ports))
+        found.extend((*one, app_id) for one in _listeners_of(state.target.app, state.service_ports))
     return found
+
+
+def _listeners_of(app: App, assigned: Mapping[str, int]) -> Iterator[tuple[RouteKey, str]]:
+    """Each with the group of Apps that have it together, "" where the App has it alone."""
+    for spec in filter(is_routed, app.ports):
+        yield from ((key, "") for key, _ in route_keys(spec, assigned))
+        if spec.joint is not None and (key := joint_key(spec)) is not None:
+            yield key, spec.joint.group
 
 
 def _conflict(one: RouteKey, other: RouteKey) -> bool:

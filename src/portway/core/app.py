@@ -14,6 +14,7 @@ from portway.core.rollout_spec import Rollout as Rollout
 from portway.core.rollout_spec import Strategy as Strategy
 from portway.core.rollout_spec import StrategyKind as StrategyKind
 from portway.core.rollout_spec import Unreachable as Unreachable
+from portway.core.virtual_host import JointPort as JointPort
 from portway.core.virtual_host import VirtualHost as VirtualHost
 
 
@@ -99,6 +100,7 @@ class PortSpec:
     virtual: VirtualHost | None = (
         None  # it is behind the shared listeners too (marathon-lb's VHOST)
     )
+    joint: JointPort | None = None  # it is behind a listener of several Apps too (blue-green)
     unserved: str = ""  # why the balancer has no part in it although it could; "" = it has
 
 

@@ -48,11 +48,13 @@ def diagnose_rules(
 
 def balancer_name(route: Route) -> str:
     """What its makers call the load balancer that a route with rules belongs to."""
-    return "the virtual hosts" if is_shared(route) else group_name(route.owner)
+    if not is_shared(route):
+        return group_name(route.owner)
+    return "the virtual hosts" if route.rules else "a deployment group"
 
 
 def is_shared(route: Route) -> bool:
-    """Whether it is a listener that Apps share by virtual hosts."""
+    """Whether it is a listener that Apps share, by virtual hosts or as a deployment group."""
     return route.owner == SHARED_OWNER
 
 

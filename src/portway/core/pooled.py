@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from portway.core.app import PortSpec
 from portway.core.balancing.classic import pool_name
 from portway.core.balancing.model import is_classic
 from portway.core.instance import InstanceRecord
@@ -15,11 +16,16 @@ SHARED = "shared:listeners"  # the one group of all ports that are behind the sh
 
 
 def bound_groups(state: AppState) -> frozenset[str]:
-    """The target groups that the App's revisions are bound to, and SHARED where a port of them has a virtual host."""
+    """The target groups that the App's revisions are bound to, and SHARED where a port of them is behind a listener that Apps share."""
     apps = [r.app for r in (*state.revisions.values(), *([state.target] if state.target else []))]
     groups = {binding.group for app in apps for binding in app.targets}
-    has_host = any(spec.virtual is not None for app in apps for spec in app.ports)
-    return frozenset({*groups, SHARED} if has_host else groups)
+    shares = any(is_behind_shared(spec) for app in apps for spec in app.ports)
+    return frozenset({*groups, SHARED} if shares else groups)
+
+
+def is_behind_shared(spec: PortSpec) -> bool:
+    """Whether a port is behind a listener that Apps share."""
+    return spec.virtual is not None or spec.joint is not None
 
 
 def shared_name(app_id: str, port_name: str) -> str:
@@ -58,7 +64,7 @@ def _pools_of(state: AppState, record: InstanceRecord) -> frozenset[str]:
     if revision is None:
         return frozenset()
     groups = [binding.group for binding in revision.app.targets]
-    hosts = [spec.name for spec in revision.app.ports if spec.virtual is not None]
+    hosts = [spec.name for spec in revision.app.ports if is_behind_shared(spec)]
     return frozenset(shared_name(state.app_id, name) for name in hosts) | frozenset(
         name
         for group in groups

@@ -46,6 +46,13 @@ def route_keys(
     )
 
 
+def joint_key(spec: PortSpec) -> RouteKey | None:
+    """The listener that a port shares with other Apps."""
+    if spec.joint is None:
+        return None
+    return RouteKey(address=_listener_address(spec), service_port=spec.joint.service_port)
+
+
 def _listener_address(spec: PortSpec) -> str:
     return LOOPBACK if spec.exposure is Exposure.INTERNAL else spec.address or ""
 

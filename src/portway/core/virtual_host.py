@@ -1,4 +1,4 @@
-"""VirtualHost: which requests to the listeners that Apps share are meant for one port of an App. A value alone."""
+"""VirtualHost and JointPort: how a port of an App is behind listeners that Apps share. Values alone."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ class VirtualHost:
     redirects: bool = False
     weight: int = 0
     certificate: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JointPort:
+    """A listener that the port shares with ports of other Apps of one `group`, besides its own: a request goes to any instance."""
+
+    group: str
+    service_port: int

@@ -43,6 +43,7 @@ _REASONS = {
     "health": "a check of compose is a command inside; without one the port is asked",
     "ports.container_port": "compose wants a number; what runs listens on the port its instance has leased, $PORT",
     "ports.virtual": "compose has no virtual hosts; labels of marathon-lb are kept and mean nothing there",
+    "ports.joint": "a port of compose is one service's; labels of marathon-lb are kept and mean nothing there",
     "ports.unserved": "compose serves every port",
     "ports": "compose has no ephemeral range and no ports in a row",
     "targets": "compose knows no target groups",

@@ -114,6 +114,7 @@ ports.name portMappings[].name
 ports.shuffled portMappings[].hostPort
 ports.leased portMappings[].hostPort
 ports.virtual labels.HAPROXY_{n}_VHOST
+ports.joint labels.HAPROXY_DEPLOYMENT_GROUP
 ports.unserved labels.HAPROXY_{n}_ENABLED
 ports.listener labels.HAPROXY_{n}_MODE
 ports.listener.sticky labels.HAPROXY_{n}_STICKY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portway.core.app import PortSpec, VirtualHost
+from portway.core.app import JointPort, PortSpec, VirtualHost
 from tests.controller.balancing import test_shared
 from tests.controller.balancing.test_shared import SHOP, app, running
 from tests.controller.inprocess import Portway
@@ -42,3 +42,15 @@ async def test_a_port_that_is_not_served_says_why(portway: Portway) -> None:
     (entry,) = await portway.operations.map("c")
     assert (entry.note, entry.service_port) == (why, 0)
     assert portway.listeners() == []
+
+
+async def test_what_apps_have_together_is_shown_with_all_who_answer(portway: Portway) -> None:
+    joint = JointPort(group="g", service_port=12000)
+    for name in ("blue", "green"):
+        one = app(name, None)
+        await portway.operations.put_app("c", replace(one, ports=(replace(one.ports[0], joint=joint),)))  # fmt: skip
+    await portway.settled("c")
+    (entry,) = [r for r in await portway.operations.map("c") if r.load_balancer]
+    assert (entry.service_port, entry.rule, entry.when) == (12000, "default", "")
+    assert entry.target_group == "c/blue:http and c/green:http"
+    assert [one.state for one in entry.endpoints] == ["ready", "ready"]

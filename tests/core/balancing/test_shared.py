@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portway.core.app import Balance, ListenerProtocol, ListenerSpec, PortSpec, VirtualHost
+from portway.balancers.haproxy.ruled_problem import ruled_problem
+from portway.core.app import (
+    Balance,
+    JointPort,
+    ListenerProtocol,
+    ListenerSpec,
+    PortSpec,
+    VirtualHost,
+)
 from portway.core.balancing.shared import (
     NOBODY,
     SharedPort,
@@ -89,6 +97,22 @@ def test_without_a_certificate_there_is_no_https_and_without_a_host_no_listener(
     assert [r.key.service_port for r in routes(port("a", "x.test"), certificates=())] == [80]
     assert routes() == ()
     assert places_of([replace(port("a", "x"), spec=PortSpec(name="p", container_port=1))]) == ()
+
+
+def test_ports_of_one_joint_number_are_one_listener_whatever_it_speaks() -> None:
+    joint = JointPort(group="g", service_port=8080)
+    told = {}
+    for protocol in (ListenerProtocol.HTTP, ListenerProtocol.TCP, ListenerProtocol.AUTO):
+        listener = ListenerSpec(protocol=protocol, sticky=True)
+        made = [port(name, listener=listener) for name in ("blue", "green")]
+        two = [replace(one, spec=replace(one.spec, virtual=None, joint=joint)) for one in made]
+        (route,) = routes(*two)
+        told[protocol] = route.listener.protocol
+        assert (route.key.service_port, route.rules, ruled_problem(route)) == (8080, (), "")
+        (pool,) = route.pools
+        assert [one.instance_id for one in pool.endpoints] == ["s/blue.1.1", "s/green.1.1"]
+        assert (pool.spec.sticky is not None) == (protocol is ListenerProtocol.HTTP)
+    assert told[ListenerProtocol.AUTO] is ListenerProtocol.TCP
 
 
 def test_a_pool_balances_as_the_port_says_and_a_sticky_one_has_marathon_lbs_cookie() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from portway.core.app import App, Balance, ListenerProtocol, PortSpec, VirtualHost
+from portway.core.app import App, Balance, JointPort, ListenerProtocol, PortSpec, VirtualHost
 from portway.core.routing import is_routed
 from portway.manifests.ecs_fields import Use
 from portway.manifests.marathon.accept import accept_app
@@ -113,6 +113,7 @@ def test_a_port_is_served_if_it_is_enabled_and_its_group_is_one_of_the_servers(
         ({"HAPROXY_0_BIND_ADDR": "eth0"}, "is not an IP address"),
         ({"HAPROXY_0_BACKEND_WEIGHT": "high"}, "is not a whole number"),
         ({"HAPROXY_0_PORT": "80"}, "give it as the service port"),
+        ({"HAPROXY_0_PORT": "many", "HAPROXY_DEPLOYMENT_GROUP": "g"}, "is not a port"),
         ({"HAPROXY_0_AUTH": "realm:user:secret"}, "no passwords are asked for"),
         ({"HAPROXY_0_BACKEND_HTTP_OPTIONS": "option x"}, "haproxy.cfg as it is"),
         ({"HAPROXY_BACKEND_HEAD": "backend x"}, "haproxy.cfg as it is"),
@@ -141,6 +142,29 @@ def test_what_cannot_be_had_is_refused_with_a_reason(labels: dict[str, str], tol
 def test_what_says_nothing_is_taken(labels: dict[str, str]) -> None:
     assert faults(labels) == []
     assert made(labels).labels == {**labels, **made({}).labels}
+
+
+GROUP = {"HAPROXY_DEPLOYMENT_GROUP": "g", "HAPROXY_DEPLOYMENT_ALT_PORT": "10001"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "number", "joint", "own"),
+    [
+        (GROUP, 10000, 10000, ()),
+        (GROUP, 10001, None, (10001,)),
+        ({**GROUP, "HAPROXY_0_PORT": "10000"}, 10001, 10000, (10001,)),
+        ({**GROUP, "HAPROXY_0_PORT": "10000"}, 10000, 10000, ()),
+        ({**GROUP, "HAPROXY_0_PORT": "x"}, 10000, None, (10000,)),
+        ({"HAPROXY_0_PORT": "10002"}, 10000, None, (10000,)),
+    ],
+)
+def test_a_deployment_group_has_a_service_port_together(
+    labels: dict[str, str], number: int, joint: int | None, own: tuple[int, ...]
+) -> None:
+    definition = {"id": "/a", "cmd": "x", "portDefinitions": [{"port": number}]}
+    (spec,) = to_app({**accept_app(definition, Settings()), "labels": labels}).ports
+    assert spec.joint == (JointPort(group="g", service_port=joint) if joint else None)
+    assert spec.service_ports == own
 
 
 def test_odd_labels_that_were_stored_before_are_left_aside() -> None:

@@ -1,4 +1,4 @@
-"""SharedListeners: the listeners that Apps share by virtual hosts (marathon-lb's ports 80 and 443), and their certificates.
+"""SharedListeners: those that Apps share by virtual hosts (marathon-lb's ports 80 and 443) or have together (its deployment groups).
 
 Who is behind them is whom the balancer has behind the Apps' own listeners: read back, never assumed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
@@ -20,14 +20,15 @@ from portway.core.balancing.shared import (
     OWNER,
     Place,
     SharedPort,
+    joints_of,
     places_of,
     ports_in,
     shared_routes,
 )
 from portway.core.errors import BalancerError, RequestError
-from portway.core.pooled import SHARED, bound_groups, shared_name
+from portway.core.pooled import SHARED, bound_groups, is_behind_shared, shared_name
 from portway.core.routes import Endpoint, Route, RouteKey, ServedPool
-from portway.core.routing import specs_of
+from portway.core.routing import listener_of, specs_of
 from portway.core.stack import Certificate
 from portway.core.state import AppState
 
@@ -65,11 +66,11 @@ class SharedListeners:
 
     @property
     def app_ids(self) -> list[str]:
-        """The Apps with a virtual host."""
+        """The Apps that are behind a shared listener."""
         return sorted(self._world.members.get(SHARED, ()))
 
     def is_behind(self, state: AppState) -> bool:
-        """Whether a port of the App has, or had, a virtual host."""
+        """Whether a port of the App is, or was, behind a shared listener."""
         return SHARED in bound_groups(state)
 
     # What is served ----------------------------------------------------------------------------------------------
@@ -87,6 +88,10 @@ class SharedListeners:
         """Every host and path, in the order they are tried."""
         return places_of(self._ports())
 
+    def joints(self) -> dict[RouteKey, Place]:
+        """Every listener that ports of several Apps have together."""
+        return joints_of(self._ports())
+
     def _ports(self) -> list[SharedPort]:
         apps = (self._world.apps[app_id] for app_id in self.app_ids)
         return [port for state in apps for port in self._ports_of(state)]
@@ -96,9 +101,10 @@ class SharedListeners:
         behind = self._behind(state.app_id)
         for app in specs_of(state):
             for spec in app.ports:
-                if spec.virtual is not None:
+                if is_behind_shared(spec):
+                    served = replace(spec, listener=listener_of(app, spec))
                     endpoints = behind.get(spec.name, ())
-                    yield SharedPort(app_id=state.app_id, spec=spec, endpoints=endpoints)
+                    yield SharedPort(app_id=state.app_id, spec=served, endpoints=endpoints)
 
     def _behind(self, app_id: str) -> dict[str, tuple[Endpoint, ...]]:
         """By port, the endpoints of the App's own listeners as the balancer has them."""
@@ -119,7 +125,7 @@ class SharedListeners:
         served = self._world.served_by(OWNER) or {}
         if not served or not self.is_behind(state):
             return {}
-        names = {shared_name(state.app_id, s.name) for app in specs_of(state) for s in app.ports if s.virtual}  # fmt: skip
+        names = {shared_name(state.app_id, s.name) for app in specs_of(state) for s in app.ports if is_behind_shared(s)}  # fmt: skip
         return {
             name: tuple(
                 (key, pool)

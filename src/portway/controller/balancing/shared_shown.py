@@ -12,15 +12,16 @@ from portway.core.routes import Route, ServedEndpoint, ServedPool
 from portway.core.rules import Redirect
 
 NAME = "of virtual hosts"
+JOINT_NAME = "of a deployment group"
 
 
 def map_of_shared(world: World, shared: SharedListeners, stack: str = "") -> tuple[MapRoute, ...]:
     """Every host and path of every shared listener; of a stack those where one of its Apps answers."""
-    places = shared.places()
+    places, joints = shared.places(), shared.joints()
     return tuple(
         _entry(world, shared, route, nth, place)
         for route in shared.routes()
-        for nth, place in enumerate(places, start=1)
+        for nth, place in enumerate([joints[route.key]] if route.key in joints else places, start=1)
         if not stack or any(port.app_id.rpartition("/")[0] == stack for port in place.ports)
     )
 
@@ -37,15 +38,15 @@ def _entry(world: World, shared: SharedListeners, route: Route, nth: int, place:
         port_name=f"{protocol}-{number}",
         exposure="public",
         protocol=protocol,
-        address="",
+        address=route.key.address,
         service_port=number,
-        url=listener_url(LOOPBACK, protocol.upper(), number),
+        url=listener_url(route.key.address or LOOPBACK, protocol.upper(), number),
         tls=bool(route.certificates),
         endpoints=() if redirect else tuple(map(_endpoint, pool.endpoints if pool else ())),
         note="; ".join(_notes(world, shared, place, redirect)),
-        load_balancer=NAME,
-        rule=str(nth),
-        when=conditions_text(place.conditions),
+        load_balancer=NAME if place.host else JOINT_NAME,
+        rule=str(nth) if place.host else "default",
+        when=conditions_text(place.conditions) if place.host else "",
         target_group="" if redirect else " and ".join(port.name for port in place.ports),
     )
 

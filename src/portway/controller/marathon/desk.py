@@ -205,7 +205,7 @@ class Marathon:
         around = Surroundings(
             catalogue=self.catalogue,
             service_ports=self.settings.service_ports,
-            taken=self.foreign.listeners(),
+            taken=self.foreign.listeners() | self.world.listening.numbers(),
             deployment_id=str(uuid.uuid4()),
             version=self._next_version(),
             now_ms=self.now_ms,

@@ -23,6 +23,7 @@ from portway.controller.marathon.catalogue import (
 from portway.controller.marathon.documents import VERSIONS_KEPT
 from portway.controller.marathon.refusals import because
 from portway.controller.marathon.serving import service_ports_of, with_service_ports
+from portway.controller.marathon.sharing import refuse_same_ports, refuse_turns
 from portway.core.lease import PortRange
 from portway.core.marathon.changes import Change, VersionInfo, change_of, version_info
 from portway.core.marathon.names import app_id_of
@@ -74,7 +75,8 @@ def make_deployment(around: Surroundings, wanted: Wanted) -> Deployment:
     wanted = replace(wanted, apps=_with_ports(around, wanted.apps))
     changes = tuple(_changes(around, wanted))
     _refuse_clashes(around.catalogue, changes)
-    _refuse_same_ports(around.catalogue, changes)
+    refuse_same_ports(around.catalogue, changes)
+    refuse_turns(changes)
     groups = tuple(_group_changes(around, wanted, changes))
     return Deployment(
         id=around.deployment_id,
@@ -213,23 +215,6 @@ def _refuse_clashes(catalogue: Catalogue, changes: tuple[EntryChange, ...]) -> N
             faults.add(_CLASHES[change.kind])
     if faults:
         raise invalid([Violation(where=(), error=error) for error in sorted(faults)])
-
-
-def _refuse_same_ports(catalogue: Catalogue, changes: tuple[EntryChange, ...]) -> None:
-    """Two apps cannot be served on one port (Marathon left that to its users)."""
-    changed = {c.path: service_ports_of(c.after.definition) if c.after else () for c in changes}
-    wanted = {number: path for path, numbers in changed.items() for number in numbers if number}
-    others = catalogue.service_ports if any(n in catalogue.used_ports for n in wanted) else {}
-    kept = {path: numbers for path, numbers in others.items() if path not in changed}
-    for path, numbers in (*kept.items(), *changed.items()):
-        for number in numbers:
-            first = wanted.get(number, path)
-            if first != path:
-                raise because(
-                    409,
-                    f"App '{first}' wants the service port {number}, which App '{path}' has already, and portway "
-                    "serves it. Give one of them another one, or 0 to have one assigned.",
-                )
 
 
 def _steps(

@@ -20,7 +20,7 @@ from portway.core.app import App, Exposure, PortSpec, Protocol
 from portway.core.errors import RequestError
 from portway.core.ports import ANY_ADDRESS, PortRange
 from portway.core.routes import RouteKey
-from portway.core.routing import is_routed, route_keys
+from portway.core.routing import is_routed, joint_key, route_keys
 from portway.core.state import AppState
 
 LOOKS = 5
@@ -191,7 +191,8 @@ def _check_listeners(ground: Ground, app: App, spec: PortSpec) -> None:
     if served is None:
         return  # what is ours cannot be told from what is not
     ours = {key.service_port for routes in served.values() for key in routes}
-    for key, _ in route_keys(spec, {}):
+    joint = joint_key(spec)
+    for key in (*(key for key, _ in route_keys(spec, {})), *([joint] if joint else [])):
         if key.service_port in ours:
             continue
         for address in [key.address] if key.address else ground.public_addresses:

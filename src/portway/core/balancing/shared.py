@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portway.core.app import ListenerProtocol, ListenerSpec, PortSpec
 from portway.core.balancing.model import OWNER_PREFIX
 from portway.core.pooled import shared_name
 from portway.core.routes import Endpoint, Pool, Route, RouteKey
+from portway.core.routing import joint_key
 from portway.core.rules import (
     Action,
     Condition,
@@ -32,7 +33,7 @@ _IDLE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedPort:
-    """A port with a virtual host and who is behind it now."""
+    """A port with a virtual host, or a joint one, and who is behind it now."""
 
     app_id: str
     spec: PortSpec
@@ -104,7 +105,47 @@ def _rank(place: Place) -> tuple[int, bool, int, str, str]:
 def shared_routes(
     ports: Sequence[SharedPort], *, http_port: int, https_port: int, certificates: tuple[str, ...]
 ) -> tuple[Route, ...]:
-    """The listeners: one for HTTP, and one for HTTPS while there is a certificate. None where no port has a virtual host."""
+    """The listeners: those of virtual hosts, and one for each number that ports have together."""
+    hosts = _host_routes(ports, http_port, https_port, certificates)
+    joint = (_joint_route(key, place) for key, place in joints_of(ports).items())
+    return tuple(sorted((*hosts, *joint), key=lambda route: route.key))
+
+
+def joints_of(ports: Sequence[SharedPort]) -> dict[RouteKey, Place]:
+    """By listener, the ports that have it together; the first one says how."""
+    found: dict[RouteKey, dict[str, SharedPort]] = {}
+    for port in ports:
+        if (key := joint_key(port.spec)) is not None:
+            found.setdefault(key, {}).setdefault(port.name, port)
+    return {
+        key: Place(host="", path="", ports=tuple(by_name[name] for name in sorted(by_name)))
+        for key, by_name in found.items()
+    }
+
+
+def _joint_route(key: RouteKey, place: Place) -> Route:
+    """Whatever comes goes to any of the instances."""
+    listener = place.ports[0].spec.listener
+    is_http = listener.protocol is ListenerProtocol.HTTP
+    pool = _pool(place)
+    return Route(
+        key=key,
+        owner=OWNER,
+        port_name=f"joint-{key.service_port}",
+        listener=ListenerSpec(
+            protocol=ListenerProtocol.HTTP if is_http else ListenerProtocol.TCP,
+            idle_timeout_s=_IDLE_S if is_http else listener.idle_timeout_s,
+        ),
+        default=Forward(pools=((place.pool, 1),)),
+        pools=(pool if is_http else replace(pool, spec=replace(pool.spec, sticky=None)),),
+        ruled=RuledListener(is_traced=False, signs=False),
+    )
+
+
+def _host_routes(
+    ports: Sequence[SharedPort], http_port: int, https_port: int, certificates: tuple[str, ...]
+) -> tuple[Route, ...]:
+    """One for HTTP, and one for HTTPS while there is a certificate. None where no port has a virtual host."""
     places = places_of(ports)
     if not places:
         return ()
@@ -113,7 +154,7 @@ def shared_routes(
     if not certificates:
         return (plain,)
     secure = _route(https_port, ListenerProtocol.HTTPS, places, pools, certificates=certificates)
-    return tuple(sorted((plain, secure), key=lambda route: route.key))
+    return plain, secure
 
 
 def _route(

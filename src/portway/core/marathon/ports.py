@@ -60,7 +60,7 @@ def _port(
         name=origin.names.get(spec.name, spec.name),
         container_port=None if in_host_mode else spec.container_port,
         wanted_host_port=wanted if spec.leased else None,
-        service_port=next(iter(spec.service_ports), 0),
+        service_port=next(iter(spec.service_ports), spec.joint.service_port if spec.joint else 0),
         protocols=protocols,
         host_port=lease.host_port if lease else None,
         container=spec.container,

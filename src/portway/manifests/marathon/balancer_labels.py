@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from portway.core.app import Balance, ListenerProtocol, PortSpec, VirtualHost
+from portway.core.app import Balance, JointPort, ListenerProtocol, PortSpec, VirtualHost
 from portway.core.routing import is_routed
 from portway.manifests.ecs_fields import Use
 from portway.manifests.marathon.refusal import Violation
@@ -21,6 +21,7 @@ ALL_GROUPS = "*"
 PREFIX = "HAPROXY_"
 HOSTS_MAX = 100
 _TEXT_MAX = 1000
+_PORT_MAX = 65535
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9*_]([A-Za-z0-9*_-]*)(\.[A-Za-z0-9*_-]+)*")
 _PATH = re.compile(r"/[!-~]*")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -31,6 +32,10 @@ _BALANCES = {
     "static-rr": Balance.ROUND_ROBIN,
     "leastconn": Balance.LEAST_CONNECTIONS,
     "random": Balance.RANDOM,
+}
+_CHOICES: Mapping[str, tuple[Collection[str], str]] = {
+    "MODE": (_MODES, "is no mode: use http or tcp"),
+    "BALANCE": (_BALANCES, f"is not supported: use {', '.join(_BALANCES)}"),
 }
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
@@ -58,7 +63,7 @@ HAPROXY_{n}_MODE | + `http` or `tcp`; without it, and without a VHOST, the first
 HAPROXY_{n}_STICKY | + `true`: a cookie keeps a client on its instance; the port speaks HTTP then
 HAPROXY_{n}_BALANCE | + `roundrobin` (also for `static-rr`), `leastconn` or `random`
 HAPROXY_{n}_BIND_ADDR | + the address of the service port's listener
-HAPROXY_{n}_PORT | ! give it as the service port: two numbers for one port would disagree
+HAPROXY_{n}_PORT | + with a DEPLOYMENT_GROUP: the service port that the group has together. Without one it is refused: give it as the service port
 HAPROXY_{n}_USE_HSTS | ! let the app send Strict-Transport-Security itself
 HAPROXY_{n}_BIND_OPTIONS | ! it would go into haproxy.cfg unread
 HAPROXY_{n}_AUTH | ! no passwords are asked for; ignored, it would open what was closed
@@ -66,8 +71,8 @@ HAPROXY_{n}_BACKEND_NETWORK_ALLOWED_ACL | ! nobody is kept out by address here; 
 HAPROXY_{n}_HTTP_BACKEND_PROXYPASS_PATH | ! paths are not written anew: let the app answer under the path, or give it a VHOST of its own
 HAPROXY_{n}_HTTP_BACKEND_REVPROXY_PATH | ! answers are not written anew
 HAPROXY_{n}_HTTP_BACKEND_REDIR | ! the app itself can redirect
-HAPROXY_DEPLOYMENT_GROUP | - two apps of a blue-green deployment share the traffic of the VHOST and PATH that both name, by their instances, and each is reached alone at its own service port. An app that is changed in place needs no second one
-HAPROXY_DEPLOYMENT_ALT_PORT | - the second app has it as its service port
+HAPROXY_DEPLOYMENT_GROUP | + apps of one group have a service port together: `HAPROXY_{n}_PORT`, else the app's own. What comes there goes to any instance of any of them; so two apps take turns (blue-green)
+HAPROXY_DEPLOYMENT_ALT_PORT | + an app with this service port, and without `HAPROXY_{n}_PORT`, is served there alone
 HAPROXY_DEPLOYMENT_COLOUR | - only the script that drives the deployment reads it
 HAPROXY_DEPLOYMENT_STARTED_AT | - only the script that drives the deployment reads it
 HAPROXY_DEPLOYMENT_TARGET_INSTANCES | - only the script that drives the deployment reads it
@@ -138,14 +143,14 @@ def _value_fault(labels: Labels, nth: int, key: str, value: str) -> str:
     match key:
         case "ENABLED" | "STICKY" | "REDIRECT_TO_HTTPS" if text.lower() not in (*_TRUE, *_FALSE):
             return f'"{value[:64]}" is neither true nor false'
-        case "MODE" if text.lower() not in _MODES:
-            return f'"{value[:64]}" is no mode: use http or tcp'
-        case "BALANCE" if text.lower() not in _BALANCES:
-            return f'"{value[:64]}" is not supported: use {", ".join(_BALANCES)}'
+        case "MODE" | "BALANCE" if text.lower() not in _CHOICES[key][0]:
+            return f'"{value[:64]}" {_CHOICES[key][1]}'
         case "BACKEND_WEIGHT" if not re.fullmatch(r"-?[0-9]{1,6}", text):
             return f'"{value[:64]}" is not a whole number'
         case "BIND_ADDR" if text != ALL_GROUPS and not _is_address(text):
             return f'"{value[:64]}" is not an IP address'
+        case "PORT":
+            return _port_fault(labels, text)
         case "VHOST":
             return _hosts_fault(text)
         case "PATH" | "SSL_CERT" | "REDIRECT_TO_HTTPS" if not labels.get(f"{PREFIX}{nth}_VHOST"):
@@ -160,12 +165,33 @@ def _value_fault(labels: Labels, nth: int, key: str, value: str) -> str:
             return ""
 
 
+def _port_fault(labels: Labels, text: str) -> str:
+    if not labels.get(f"{PREFIX}DEPLOYMENT_GROUP", "").strip():
+        return "not supported without HAPROXY_DEPLOYMENT_GROUP: give it as the service port"
+    return "" if _is_number(text) else f'"{text[:64]}" is not a port'
+
+
 def _hosts_fault(text: str) -> str:
     hosts = _hosts_of(text)
     if not hosts or len(hosts) > HOSTS_MAX:
         return f"is 1 to {HOSTS_MAX} host names with commas between them"
     odd = [host for host in hosts if not _HOST.fullmatch(host)]
     return f'"{odd[0][:64]}" is not a host name' if odd else ""
+
+
+def joint_port(labels: Labels, nth: int, service_port: int) -> JointPort | None:
+    """What the nth port of an app shares with its deployment group; None where it is served alone. Odd labels say nothing."""
+    group = labels.get(f"{PREFIX}DEPLOYMENT_GROUP", "").strip()
+    own = labels.get(f"{PREFIX}{nth}_PORT", "").strip()
+    if not group or (own and not _is_number(own)):
+        return None
+    alone = labels.get(f"{PREFIX}DEPLOYMENT_ALT_PORT", "").strip() == str(service_port)
+    number = int(own) if own else 0 if alone else service_port
+    return JointPort(group=group, service_port=number) if number else None
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and 1 <= int(text) <= _PORT_MAX
 
 
 def with_labels(
@@ -179,7 +205,18 @@ def with_labels(
         key: value.strip() for key in _KEYS.split() if (value := labels.get(f"{PREFIX}{nth}_{key}"))
     }
     unserved = _unserved(own, labels.get(f"{PREFIX}GROUP", ""), groups)
-    return tuple(_served(own, spec, unserved) if is_routed(spec) else spec for spec in ports)
+    served = (_served(own, spec, unserved) if is_routed(spec) else spec for spec in ports)
+    return tuple(_joined(spec, labels, nth) if is_routed(spec) else spec for spec in served)
+
+
+def _joined(spec: PortSpec, labels: Labels, nth: int) -> PortSpec:
+    """A port whose own number is the group's is given another one to be alone at."""
+    own = next(iter(spec.service_ports), 0)
+    joint = joint_port(labels, nth, own)
+    if joint is None:
+        return spec
+    is_own = own == joint.service_port
+    return replace(spec, joint=joint, service_ports=() if is_own else spec.service_ports)
 
 
 _KEYS = "GROUP ENABLED VHOST PATH REDIRECT_TO_HTTPS SSL_CERT BACKEND_WEIGHT MODE STICKY BALANCE BIND_ADDR"

@@ -281,7 +281,7 @@ def _volume(volume: Volume) -> Definition:
 def _port(spec: PortSpec, app: App, service_ports: Mapping[str, int]) -> Definition:
     """A port as a mapping; one that a second port shares its number with is of both protocols."""
     both = any(other.same_as == spec.name for other in app.ports)
-    assigned = service_ports.get(spec.name, 0)
+    assigned = spec.joint.service_port if spec.joint else service_ports.get(spec.name, 0)
     origin = origin_of(app)
     name = origin.names.get(spec.name, spec.name) if origin else spec.name
     return {
