@@ -10,6 +10,7 @@ from typing import Any
 from portway.controller.balancing.balancing import Balancing
 from portway.controller.clock import SystemClock
 from portway.controller.machine.base import Finding, Severity
+from portway.controller.ecs.task_index import TaskIndex
 from portway.controller.overview import Overview
 from portway.controller.views import (
     AccessLine,
@@ -274,6 +275,9 @@ class FakeOperations:
     ) -> Overview:
         self._called("overview", app_ids=app_ids)
         return Overview(home_id="home")
+
+    async def tasks(self) -> TaskIndex:
+        return TaskIndex()
 
     async def stop_instance(self, stack: str, instance: str) -> InstanceView:
         self._called("stop_instance", stack, instance=instance)

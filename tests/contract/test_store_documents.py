@@ -69,6 +69,8 @@ async def test_documents_are_listed_by_prefix_in_the_order_of_their_keys(store: 
     assert listed == sorted(["b/1", "B/1", "b/_", "b/2", "b%", "a", "é/1"])
     assert [d.key for d in await store.documents.list("service", "b/")] == ["b/1", "b/2", "b/_"]
     assert [d.key for d in await store.documents.list("service", "b%")] == ["b%"]
+    assert [*await store.documents.keys("service")] == listed
+    assert await store.documents.keys("service", "b/") == ("b/1", "b/2", "b/_")
     assert [d.key for d in await store.documents.list("service", "é/")] == ["é/1"]
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from portway.controller.balancing.balancing import Balancing
+from portway.controller.ecs.task_index import TaskIndex
 from portway.controller.machine.base import Finding
 from portway.controller.overview import Overview
 from portway.controller.views import (
@@ -157,6 +158,10 @@ class Operations(Protocol):
         self, stack: str = "", *, app_ids: Collection[str] | None = None
     ) -> Overview:
         """What is decided and seen of these Apps, of a stack's or of all, as core values; nothing of what is not there."""
+        ...
+
+    async def tasks(self) -> TaskIndex:
+        """Every task of ECS that is known, as things are now: to be read before anything else is waited for."""
         ...
 
     async def protect_instances(

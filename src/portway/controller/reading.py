@@ -9,6 +9,7 @@ from portway.config import Config
 from portway.controller.balancing.judged import judged
 from portway.controller.balancing.shared_shown import map_of_shared
 from portway.controller.balancing.shown import balanced_urls, map_of_balancers
+from portway.controller.ecs.task_index import TaskIndex
 from portway.controller.lookup import find_stack, releases_running
 from portway.controller.loop import Controller
 from portway.controller.overview import Overview, overview_of
@@ -108,6 +109,12 @@ class Reads:
         self, stack: str = "", *, app_ids: Collection[str] | None = None
     ) -> Overview:
         return overview_of(self.controller.world, stack=stack, app_ids=app_ids)
+
+    async def tasks(self) -> TaskIndex:
+        world = self.controller.world
+        node = world.nodes[0].name if world.nodes else ""
+        world.tasks.refresh(world.apps, world.home_id, node)
+        return world.tasks
 
     async def map(self, stack: str = "") -> tuple[MapRoute, ...]:
         if stack:

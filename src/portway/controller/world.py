@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from portway.controller.ecs.task_index import TaskIndex
 from portway.controller.listening import Listening
 from portway.core.app import Condition, Dependency
 from portway.core.environment import LinkTarget, link_container_port
@@ -66,6 +67,7 @@ class World:
         default_factory=dict
     )  # the ids in `apps` by target group that they are bound to
     listening: Listening = field(default_factory=Listening)
+    tasks: TaskIndex = field(default_factory=TaskIndex)
     load: dict[str, int] = field(default_factory=dict)  # live instances by node
     used: dict[str, NodeUse] = field(default_factory=dict)  # what they set aside, by node
     bound: dict[str, dict[int, tuple[str, ...]]] = field(
@@ -115,6 +117,7 @@ class World:
         """Keep `members` and `listening` true of an App that changes."""
         before = self.apps.get(app_id)
         self.listening.note(app_id, before, after)
+        self.tasks.note(app_id, is_there=after is not None)
         old = bound_groups(before) if before else frozenset[str]()
         new = bound_groups(after) if after else frozenset[str]()
         for group in new - old:

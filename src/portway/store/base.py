@@ -91,6 +91,10 @@ class Documents(Protocol):
         """Those whose key begins with `prefix`, in the order of their keys."""
         ...
 
+    async def keys(self, kind: str, prefix: str = "") -> tuple[str, ...]:
+        """Likewise, without what they hold."""
+        ...
+
     async def delete(self, kind: str, key: str) -> bool:
         """Whether there was one."""
         ...

@@ -55,15 +55,19 @@ class SqlDocuments:
     async def list(self, kind: str, prefix: str = "") -> tuple[Document, ...]:
         """Those whose key begins with `prefix`."""
         query = select(_table.c.key, _table.c.version, _table.c.document).where(
-            _table.c.kind == kind
+            *_begins(kind, prefix)
         )
-        if prefix:  # LIKE would take capitals for small letters in SQLite
-            query = query.where(func.substr(_table.c.key, 1, len(prefix)) == prefix)
         found = await self._read(lambda connection: connection.execute(query).all())
         return tuple(
             Document(kind=kind, key=row.key, version=row.version, body=self._body(kind, row.key, row.document))
             for row in sorted(found, key=lambda row: row.key)
         )  # fmt: skip
+
+    async def keys(self, kind: str, prefix: str = "") -> tuple[str, ...]:
+        """Their keys alone."""
+        query = select(_table.c.key).where(*_begins(kind, prefix))
+        found = await self._read(lambda connection: connection.execute(query).scalars().all())
+        return tuple(sorted(found))
 
     async def delete(self, kind: str, key: str) -> bool:
         """Forget one."""
@@ -122,6 +126,11 @@ class MemoryDocuments:
             if of == kind and key.startswith(prefix)
         )
 
+    async def keys(self, kind: str, prefix: str = "") -> tuple[str, ...]:
+        """Their keys alone."""
+        self._read()
+        return tuple(sorted(k for of, k in self._kept() if of == kind and k.startswith(prefix)))
+
     async def delete(self, kind: str, key: str) -> bool:
         """Forget one."""
         self._write()
@@ -145,6 +154,12 @@ def _put(
 
 def _is(kind: str, key: str) -> tuple[Any, Any]:
     return _table.c.kind == kind, _table.c.key == key
+
+
+def _begins(kind: str, prefix: str) -> list[Any]:
+    # LIKE would take capitals for small letters in SQLite.
+    begins = [func.substr(_table.c.key, 1, len(prefix)) == prefix] if prefix else []
+    return [_table.c.kind == kind, *begins]
 
 
 def _document(kind: str, key: str, found: tuple[int, str]) -> Document:

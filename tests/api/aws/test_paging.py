@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portway.api.aws.errors import AwsError
-from portway.api.aws.paging import page
+from portway.api.aws.paging import page, token_key, token_of
 
 
 def pages(items: list[str], size: int) -> list[list[str]]:
@@ -44,3 +44,11 @@ def test_a_token_of_another_listing_is_refused() -> None:
     _, token = page(["a", "b"], key=str, size=1, token=None, scope="x")
     with pytest.raises(AwsError):
         page(["a", "b"], key=str, size=1, token=token, scope="y")
+
+
+def test_a_token_says_after_which_key_its_page_begins() -> None:
+    token = token_of("a/b", scope="tasks")
+    assert token_key(token, scope="tasks") == "a/b"
+    assert token_key(None, scope="tasks") == ""
+    with pytest.raises(AwsError, match="Invalid token"):
+        token_key(token, scope="others")

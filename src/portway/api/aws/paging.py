@@ -40,6 +40,22 @@ def page(
     return taken, _write(key(taken[-1]), scope) if more else None
 
 
+def token_key(
+    token: str | None,
+    *,
+    scope: str,
+    code: str = "InvalidParameterException",
+    message: str = "Invalid token.",
+) -> str:
+    """The key after which the page of a token begins, for a listing that is not all in memory; "" without one."""
+    return _read(token, scope, code, message) if token else ""
+
+
+def token_of(key: str, *, scope: str) -> str:
+    """The token of the page that follows a key."""
+    return _write(key, scope)
+
+
 def _write(key: str, scope: str) -> str:
     text = zlib.compress(key.encode(), 9)
     return base64.urlsafe_b64encode(_check(key, scope) + text).decode().rstrip("=")

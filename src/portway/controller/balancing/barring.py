@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 
 from portway.controller.balancing.registry import Balancer
 from portway.controller.clock import Clock
-from portway.controller.ecs.unhealthy import revision_of
 from portway.controller.network.reading import read_network
 from portway.controller.world import World, app_of
 from portway.core.balancing.model import TargetGroup, TargetType
 from portway.core.balancing.targets import Member, check_number
-from portway.core.ecs.labels import Origin, origin_of
+from portway.core.ecs.labels import Origin, origin_of, revision_of
 from portway.core.network.reading import Network
 from portway.store.base import Documents
 

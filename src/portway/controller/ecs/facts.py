@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from portway.controller.ecs.unhealthy import Groups, revision_of, unhealthy_words
+from portway.controller.ecs.unhealthy import Groups, unhealthy_words
 from portway.controller.world import World
 from portway.core.aws_names import AwsNames
 from portway.core.ecs import words
 from portway.core.ecs.history import ServiceFacts
-from portway.core.ecs.labels import Origin, origin_of
+from portway.core.ecs.labels import Origin, origin_of, revision_of
 from portway.core.ecs.tasks import TaskFacts
 from portway.core.instance import InstanceRecord, ObservedInstance
 from portway.core.plan import Blocked

@@ -15,7 +15,7 @@ from portway.core.balancing.model import TargetGroup, TargetType, is_classic
 from portway.core.balancing.serving import Standing
 from portway.core.balancing.targets import FAILED, TIMED_OUT, TargetState, host_port_of
 from portway.core.ecs import words
-from portway.core.ecs.labels import Origin
+from portway.core.ecs.labels import Origin, revision_of
 from portway.core.ecs.tasks import task_id_of
 from portway.core.health import HealthStatus
 from portway.core.instance import InstanceRecord, Phase
@@ -49,14 +49,6 @@ def unhealthy_words(
         if said:
             told[record.id] = said
     return told
-
-
-def revision_of(state: AppState, record: InstanceRecord) -> Revision | None:
-    """What an instance runs, or ran."""
-    wanted = record.identity.revision
-    if state.target is not None and state.target.id == wanted:
-        return state.target
-    return state.revisions.get(wanted)
 
 
 def _is_young(record: InstanceRecord, revision: Revision, now_ms: int) -> bool:

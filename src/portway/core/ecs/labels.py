@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from portway.core.app import App
 from portway.core.aws_names import AwsNames
-from portway.core.state import AppState
+from portway.core.instance import InstanceRecord
+from portway.core.state import AppState, Revision
 
 SERVICE = "service"
 TASK = "task"
@@ -84,6 +85,14 @@ def origin_of_state(state: AppState) -> Origin | None:
         *reversed(tuple(state.revisions.values())),
     )
     return next((found for r in revisions if (found := origin_of(r.app)) is not None), None)
+
+
+def revision_of(state: AppState, record: InstanceRecord) -> Revision | None:
+    """What an instance runs, or ran."""
+    wanted = record.identity.revision
+    if state.target is not None and state.target.id == wanted:
+        return state.target
+    return state.revisions.get(wanted)
 
 
 def _read(labels: Mapping[str, str]) -> Origin | None:

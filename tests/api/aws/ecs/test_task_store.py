@@ -7,16 +7,10 @@ from typing import Any
 
 import pytest
 
-from portway.api.aws.ecs.task_store import (
-    find_task,
-    instance_of,
-    live_tasks,
-    tasks_in,
-    tasks_named,
-    tasks_of_service,
-)
+from portway.api.aws.ecs.task_store import Task, find_task, keys_named, tasks_named
 from portway.api.aws.face import Face
 from portway.controller.ecs.histories import keep_stopped
+from portway.controller.ecs.task_index import TaskIndex
 from portway.controller.overview import Overview
 from portway.core.ecs.labels import TASK, Origin, labels_of
 from portway.core.ecs.tasks import task_id_of
@@ -42,10 +36,25 @@ class Overviewed(FakeOperations):
     async def overview(self, stack: str = "", **_: Any) -> Overview:
         return self.seen
 
+    async def tasks(self) -> TaskIndex:
+        index = TaskIndex()
+        for app_id in self.seen.apps:
+            index.note(app_id)
+        index.refresh(self.seen.apps, "h", "local")
+        return index
 
-def face_of(*states: AppState) -> tuple[Face, Overview]:
-    operations = Overviewed(*states)
-    return made_face(operations, home_id="h"), operations.seen
+
+def face_of(*states: AppState) -> Face:
+    return made_face(Overviewed(*states), home_id="h")
+
+
+async def live(face: Face, cluster: str = "c") -> list[Task]:
+    """Every task of the cluster that the planner knows."""
+    index = await face.operations.tasks()
+    ids = [
+        key.task_id for wanted in (True, False) for key in index.after(cluster, "", wanted=wanted)
+    ]
+    return [*(await tasks_named(face, cluster, ids)).values()]
 
 
 def asked_for(*records: Any) -> AppState:
@@ -57,39 +66,34 @@ def asked_for(*records: Any) -> AppState:
     return replace(found, target=replace(found.target, app=labelled), revisions={"R1": replace(found.target, app=labelled)})  # fmt: skip
 
 
-def test_every_instance_of_a_service_is_a_task() -> None:
+async def test_every_instance_of_a_service_is_a_task() -> None:
     records = (record(1, Phase.READY), record(2, Phase.PLANNED))
-    face, overview = face_of(state(*records))
-    found = live_tasks(face, overview, "c")
-    assert [t["lastStatus"] for t in found] == ["RUNNING", "PROVISIONING"]
-    assert found[0]["taskArn"] == NAMES.task_arn("c", task_id_of(records[0], NAMES))
-    assert live_tasks(face, overview, "d") == []
+    face = face_of(state(*records))
+    found = {task["taskArn"]: task["lastStatus"] for task in await live(face)}
+    told = ("RUNNING", "PROVISIONING")
+    arns = [NAMES.task_arn("c", task_id_of(one, NAMES)) for one in records]
+    assert found == dict(zip(arns, told, strict=True))
+    assert await live(face, "d") == []
 
 
-def test_a_task_that_was_only_just_asked_for_is_there_already() -> None:
-    face, overview = face_of(asked_for())
-    [task] = live_tasks(face, overview, "c")
+async def test_a_task_that_was_only_just_asked_for_is_there_already() -> None:
+    [task] = await live(face_of(asked_for()))
     assert (task["taskArn"], task["lastStatus"]) == (f"{ARNS}task/c/{TASK_ID}", "PROVISIONING")
 
 
-def test_an_app_that_is_no_matter_of_ecs_has_no_tasks() -> None:
+async def test_an_app_that_is_no_matter_of_ecs_has_no_tasks() -> None:
     plain = replace(app(), labels={})
     of = state(record(1, Phase.READY), of=plain)
     assert of.target is not None
     bare = replace(of.target, app=plain)
-    face, overview = face_of(replace(of, target=bare, revisions={"R1": bare}))
-    assert live_tasks(face, overview, "c") == []
+    assert await live(face_of(replace(of, target=bare, revisions={"R1": bare}))) == []
 
 
 async def test_how_a_task_ended_outlives_what_is_seen_of_it() -> None:
-    face, overview = face_of(state(record(1, Phase.STOPPING)))
-    [leaving] = live_tasks(face, overview, "c")
-    stopped = {**leaving, "lastStatus": "STOPPED", "stoppedAt": 9}
-    await keep_stopped(face.documents, stopped, APP_ID)
-    other = {**stopped, "taskArn": f"{ARNS}task/d/1"}
-    await keep_stopped(face.documents, other, "d/web")
-    found = await tasks_in(face, "c")
-    assert [t["lastStatus"] for t in found.values()] == ["STOPPED"]
+    face = face_of(state(record(1, Phase.STOPPING)))
+    [leaving] = await live(face)
+    await keep_stopped(face.documents, {**leaving, "lastStatus": "STOPPED", "stoppedAt": 9}, APP_ID)
+    assert [task["lastStatus"] for task in await live(face)] == ["STOPPED"]
 
 
 @pytest.mark.parametrize(
@@ -104,43 +108,19 @@ async def test_how_a_task_ended_outlives_what_is_seen_of_it() -> None:
         ("nope", False),
     ],
 )
-def test_a_task_goes_by_id_or_arn(wanted: str, is_found: bool) -> None:
-    face, overview = face_of(asked_for())
-    tasks = {t["taskArn"]: t for t in live_tasks(face, overview, "c")}
+async def test_a_task_goes_by_id_or_arn(wanted: str, is_found: bool) -> None:
+    face = face_of(asked_for())
+    tasks = await tasks_named(face, "c", [TASK_ID])
     assert (find_task(face, tasks, "c", wanted) is not None) is is_found
-
-
-def test_the_instance_of_a_task_is_found_by_the_tasks_id() -> None:
-    first, second = record(1, Phase.READY), record(2, Phase.READY)
-    face, overview = face_of(state(first, second))
-    _, task = live_tasks(face, overview, "c")
-    of, found = instance_of(face, overview, task)
-    assert of is not None
-    assert found == second
-    assert instance_of(face, overview, {"taskArn": f"{ARNS}task/c/nope"}) == (None, None)
-
-
-def test_a_task_of_its_own_may_have_no_instance_yet() -> None:
-    face, overview = face_of(asked_for())
-    [task] = live_tasks(face, overview, "c")
-    of, found = instance_of(face, overview, task)
-    assert of is not None
-    assert found is None
-    face, overview = face_of(asked_for(record(1, Phase.STARTED)))
-    [task] = live_tasks(face, overview, "c")
-    assert instance_of(face, overview, task)[1] == record(1, Phase.STARTED)
+    assert bool(await keys_named(face, "c", [wanted])) is is_found
+    assert await keys_named(face, "d", [TASK_ID]) == {}
 
 
 async def test_only_the_tasks_that_are_asked_for_are_put_together() -> None:
-    first, second = record(1, Phase.READY), record(2, Phase.READY)
-    face, overview = face_of(state(first, second))
-    wanted, other = live_tasks(face, overview, "c")
+    face = face_of(state(record(1, Phase.READY), record(2, Phase.READY)))
+    wanted, other = await live(face)
     named = await tasks_named(face, "c", [wanted["taskArn"], "nope"])
     assert named == {wanted["taskArn"]: wanted}
     kept = {**other, "taskArn": f"{ARNS}task/c/{TASK_ID}", "lastStatus": "STOPPED"}
     await keep_stopped(face.documents, kept, APP_ID)
     assert await tasks_named(face, "c", [TASK_ID]) == {kept["taskArn"]: kept}
-    of_service = await tasks_of_service(face, "c", "web")
-    assert set(of_service) == {wanted["taskArn"], other["taskArn"], kept["taskArn"]}
-    await keep_stopped(face.documents, {**kept, "group": "family:x", "taskArn": f"{ARNS}task/c/x"}, "c/x")  # fmt: skip
-    assert await tasks_of_service(face, "c", "web") == of_service

@@ -1,4 +1,4 @@
-"""DescribeTasks, ListTasks and StopTask, over what is seen of Apps."""
+"""DescribeTasks and StopTask, over what is seen of Apps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from portway.api.aws.ecs.common import CLUSTER_KIND, fresh_cluster
-from portway.api.aws.ecs.tasks import describe_tasks, list_tasks, stop_task, with_extra
+from portway.api.aws.ecs.task_listing import list_tasks
+from portway.api.aws.ecs.tasks import describe_tasks, stop_task, with_extra
 from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
-from portway.controller.ecs.histories import EXTRA_KIND, keep_stopped
+from portway.controller.ecs.histories import EXTRA_KIND
 from portway.core.ecs.tasks import BY_THE_USER
 from portway.core.instance import Phase
 from portway.core.state import AppState
@@ -20,43 +21,13 @@ from tests.core.ecs.made import record, state
 
 
 async def clustered(*states: AppState) -> Face:
-    face, _ = face_of(*states)
+    face = face_of(*states)
     await face.documents.put(CLUSTER_KIND, f"{ARNS}cluster/c", fresh_cluster("c", NOW_MS))
     return face
 
 
 async def arns(face: Face, **members: Any) -> list[str]:
     return (await list_tasks(face, asked("ListTasks", cluster="c", **members)))["taskArns"]
-
-
-async def test_the_running_are_listed_unless_the_stopped_are_asked_for() -> None:
-    face = await clustered(state(record(1, Phase.READY), record(2, Phase.DRAINING)))
-    await keep_stopped(face.documents, {"taskArn": f"{ARNS}task/c/1", "desiredStatus": "STOPPED", "taskDefinitionArn": f"{ARNS}task-definition/web:1", "group": "service:web", "launchType": "EC2", "stoppedAt": 1}, "c/web")  # fmt: skip
-    assert len(await arns(face)) == 1
-    assert len(await arns(face, desiredStatus="STOPPED")) == 2
-
-
-@pytest.mark.parametrize(
-    ("given", "count"),
-    [
-        ({"family": "web"}, 1),
-        ({"family": "we"}, 0),
-        ({"launchType": "EC2"}, 1),
-        ({"launchType": "FARGATE"}, 0),
-        ({"startedBy": "me"}, 0),
-        ({"containerInstance": "nope"}, 0),
-    ],
-)
-async def test_tasks_are_listed_by_what_they_belong_to(given: dict[str, str], count: int) -> None:
-    face = await clustered(state(record(1, Phase.READY)))
-    assert len(await arns(face, **given)) == count
-
-
-async def test_of_a_service_that_is_not_there_nothing_is_listed() -> None:
-    face = await clustered()
-    with pytest.raises(AwsError) as caught:
-        await arns(face, serviceName="nope")
-    assert caught.value.code == "ServiceNotFoundException"
 
 
 async def test_each_task_is_described_once_and_the_missing_are_failures() -> None:

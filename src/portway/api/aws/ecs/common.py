@@ -122,9 +122,14 @@ def listed(
         key=key,
         size=min(request.get("maxResults") or size, _PAGE_SIZE),
         token=request.get("nextToken"),
-        scope=" ".join([request.operation, *_filters(request)]),
+        scope=scope_of(request),
     )
     return {member: taken, "nextToken": token}
+
+
+def scope_of(request: Request) -> str:
+    """What a listing is of: its tokens are refused by any other."""
+    return " ".join([request.operation, *_filters(request)])
 
 
 def _filters(request: Request) -> list[str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portway.api.aws.ecs.common import DESCRIBED_MAX, find_cluster, invalid, is_arn, names_of
-from portway.api.aws.ecs.task_store import find_task, instance_of, tasks_in
+from portway.api.aws.ecs.common import (
+    DESCRIBED_MAX,
+    find_cluster,
+    invalid,
+    is_arn,
+    names_of,
+    within,
+)
+from portway.api.aws.ecs.task_store import keys_named
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request, operation
-from portway.core.aws_names import slug
-from portway.core.ecs.labels import SERVICE, origin_of_state
-from portway.core.instance import InstanceRecord, Phase
+from portway.controller.ecs.task_index import TaskKey
 from portway.core.protection import is_protected
-from portway.core.state import AppState
 
 UPDATED_MAX = 10
 EXPIRES_MIN = 120  # minutes, where nothing is said
@@ -28,7 +32,7 @@ async def get_task_protection(face: Face, request: Request) -> dict[str, Any]:
     cluster = await find_cluster(face, request["cluster"])
     found, failures = await _found(face, cluster, request.get("tasks") or (), most=DESCRIBED_MAX)
     return {
-        "protectedTasks": [_shown(face, arn, record) for arn, _, record in found],
+        "protectedTasks": [_shown(face, cluster, key) for key in found],
         "failures": failures,
     }
 
@@ -45,45 +49,45 @@ async def update_task_protection(face: Face, request: Request) -> dict[str, Any]
     enabled = request["protectionEnabled"]
     until_ms = face.now_ms() + minutes * 60_000 if enabled else None
     found, failures = await _found(face, cluster, request["tasks"], most=UPDATED_MAX)
-    for app_id in {state.app_id for _, state, _ in found}:
+    for app_id in {key.app_id for key in found}:
         stack, _, app = app_id.rpartition("/")
-        mine = {record.id: until_ms for _, state, record in found if state.app_id == app_id}
+        mine = {key.record.id: until_ms for key in found if key.app_id == app_id}
         await face.operations.protect_instances(stack, app, mine)
-    after, gone = await _found(face, cluster, [arn for arn, _, _ in found], most=UPDATED_MAX)
+    after, gone = await _found(face, cluster, [key.task_id for key in found], most=UPDATED_MAX)
     return {
-        "protectedTasks": [_shown(face, arn, record) for arn, _, record in after],
+        "protectedTasks": [_shown(face, cluster, key) for key in after],
         "failures": [*failures, *gone],
     }
 
 
 async def _found(
     face: Face, cluster: str, wanted: Sequence[str], *, most: int
-) -> tuple[list[tuple[str, AppState, InstanceRecord]], _Failures]:
-    """The tasks with their Apps and instances; the others are failures, each with its reason."""
+) -> tuple[list[TaskKey], _Failures]:
+    """The tasks of services, as they are known; the others are failures, each with its reason. Without any, all there are."""
     if len(wanted) > most:
         raise invalid(f"Tasks can have at most {most} items.")
-    tasks = await tasks_in(face, cluster)
-    overview = await face.operations.overview(slug(cluster))
-    found: list[tuple[str, AppState, InstanceRecord]] = []
+    if not wanted:
+        index = await face.operations.tasks()
+        every = index.after(cluster, "", wanted=True)
+        return [key for key in every if key.is_service], []
+    known = await keys_named(face, cluster, wanted)
+    found: list[TaskKey] = []
     failures: _Failures = []
-    for one in dict.fromkeys(wanted or tasks):
-        task = find_task(face, tasks, cluster, one)
+    for one in dict.fromkeys(wanted):
+        key = known.get(within(face, one, cluster, "task"))
         arn = one if is_arn(one) else names_of(face).task_arn(cluster, one)
-        state, record = instance_of(face, overview, task) if task else (None, None)
-        origin = origin_of_state(state) if state else None
-        if state is not None and (origin is None or origin.kind != SERVICE):
-            if wanted:
-                told = "Only tasks of services can be protected."
-                failures.append({"arn": arn, "reason": "TASK_NOT_VALID", "detail": told})
-        elif state is None or record is None or record.phase >= Phase.DRAINING:
-            if wanted:
-                failures.append({"arn": arn, "reason": "MISSING", "detail": "It does not run."})
+        if key is not None and not key.is_service:
+            told = "Only tasks of services can be protected."
+            failures.append({"arn": arn, "reason": "TASK_NOT_VALID", "detail": told})
+        elif key is None or not key.is_wanted:
+            failures.append({"arn": arn, "reason": "MISSING", "detail": "It does not run."})
         else:
-            found.append((arn, state, record))
+            found.append(key)
     return found, failures
 
 
-def _shown(face: Face, arn: str, record: InstanceRecord) -> dict[str, Any]:
-    protected = is_protected(record, face.now_ms())
+def _shown(face: Face, cluster: str, key: TaskKey) -> dict[str, Any]:
+    protected = is_protected(key.record, face.now_ms())
+    arn = names_of(face).task_arn(cluster, key.task_id)
     shown: dict[str, Any] = {"taskArn": arn, "protectionEnabled": protected}
-    return {**shown, "expirationDate": record.protected_until_ms} if protected else shown
+    return {**shown, "expirationDate": key.record.protected_until_ms} if protected else shown

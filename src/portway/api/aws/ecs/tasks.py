@@ -1,4 +1,4 @@
-"""ECS tasks: DescribeTasks, ListTasks, StopTask."""
+"""ECS tasks: DescribeTasks and StopTask."""
 
 from __future__ import annotations
 
@@ -10,32 +10,18 @@ from portway.api.aws.ecs.common import (
     find_cluster,
     invalid,
     is_arn,
-    listed,
     missing,
     names_of,
-    within,
 )
-from portway.api.aws.ecs.service_finding import find_service
-from portway.api.aws.ecs.task_store import (
-    Task,
-    find_task,
-    instance_of,
-    tasks_in,
-    tasks_named,
-    tasks_of_service,
-)
+from portway.api.aws.ecs.task_store import Task, find_task, keys_named, tasks_named
 from portway.api.aws.ecs.task_tags import tags_of_task
-from portway.api.aws.errors import AwsError
 from portway.api.aws.face import Face
 from portway.api.aws.operation import Request, operation
 from portway.controller.ecs.histories import EXTRA_KIND, keep_stopped
-from portway.core.aws_names import last_part, slug
-from portway.core.ecs.labels import TASK, origin_of_state
+from portway.controller.ecs.task_index import TaskKey
 from portway.core.ecs.tasks import BY_THE_USER
 from portway.core.ecs.words import STOPPED_BY_USER
 from portway.core.errors import RequestError
-from portway.core.instance import InstanceRecord
-from portway.core.state import AppState
 
 
 @operation("ecs", "DescribeTasks")
@@ -68,38 +54,6 @@ async def with_extra(face: Face, task: Task, *, tags: bool) -> Task:
     return {**shown, "tags": await tags_of_task(face, task)} if tags else shown
 
 
-@operation("ecs", "ListTasks", refuses={"daemonName": "there are no managed daemons here"})
-async def list_tasks(face: Face, request: Request) -> dict[str, Any]:
-    """The ARNs of tasks that should run, or of those that were stopped, by what they belong to."""
-    cluster = await find_cluster(face, request.get("cluster"))
-    service = request.get("serviceName")
-    if service is not None:
-        found = await find_service(face, cluster, service)
-        if found is None:
-            raise AwsError("ServiceNotFoundException", "Service not found.", 400)
-        service = found.name
-    tasks = await (tasks_of_service(face, cluster, service) if service else tasks_in(face, cluster))
-    arns = [arn for arn, task in tasks.items() if _matches(face, request, cluster, service, task)]
-    return listed(request, "taskArns", arns)
-
-
-def _matches(face: Face, request: Request, cluster: str, service: str | None, task: Task) -> bool:
-    node = request.get("containerInstance")
-    family = last_part(task["taskDefinitionArn"]).partition(":")[0]
-    return (
-        task["desiredStatus"] == (request.get("desiredStatus") or "RUNNING")
-        and (service is None or task["group"] == f"service:{service}")
-        and request.get("family") in (None, family)
-        and request.get("startedBy") in (None, task.get("startedBy"))
-        and request.get("launchType") in (None, task["launchType"])
-        and (
-            node is None
-            or last_part(task["containerInstanceArn"])
-            == within(face, node, cluster, "container-instance")
-        )
-    )
-
-
 @operation("ecs", "StopTask")
 async def stop_task(face: Face, request: Request) -> dict[str, Any]:
     """Drain and stop one task; a service starts another in its place."""
@@ -110,16 +64,15 @@ async def stop_task(face: Face, request: Request) -> dict[str, Any]:
         raise invalid("The referenced task was not found.")
     if task["desiredStatus"] == "STOPPED":
         return {"task": task}
-    overview = await face.operations.overview(slug(cluster))
-    state, record = instance_of(face, overview, task)
+    keys = await keys_named(face, cluster, [task["taskArn"]])
+    key = next(iter(keys.values()), None)
     reason = request.get("reason") or ""
     words = f"{BY_THE_USER}: {reason}" if reason else BY_THE_USER
-    origin = origin_of_state(state) if state else None
     with suppress(RequestError):  # it ended by itself a moment ago
-        if state is not None and origin is not None and origin.kind == TASK:
-            await _end(face, state, record, task, words)
-        elif record is not None:
-            stack, _, instance = record.id.rpartition("/")
+        if key is not None and not key.is_service:
+            await _end(face, key, task, words)
+        elif key is not None:
+            stack, _, instance = key.record.id.rpartition("/")
             await face.operations.stop_instance(stack, instance, reason=words)
     after = await tasks_named(face, cluster, [task["taskArn"]])
     shown = {
@@ -136,13 +89,11 @@ def _asked_to_stop(words: str) -> Task:
     return {"stopCode": "UserInitiated", "stoppedReason": reason}
 
 
-async def _end(
-    face: Face, state: AppState, record: InstanceRecord | None, task: Task, words: str
-) -> None:
+async def _end(face: Face, key: TaskKey, task: Task, words: str) -> None:
     """A task of its own goes with its App; one that has no instance yet never gets one, and is kept as stopped."""
-    stack, _, app = state.app_id.rpartition("/")
+    stack, _, app = key.app_id.rpartition("/")
     await face.operations.remove_app(stack, app, reason=words)
-    if record is None:
+    if key.is_to_come:
         now_ms = face.now_ms()
         stopped = {
             **task,
@@ -152,4 +103,4 @@ async def _end(
             "stoppingAt": now_ms,
             "stoppedAt": now_ms,
         }
-        await keep_stopped(face.documents, stopped, state.app_id)
+        await keep_stopped(face.documents, stopped, key.app_id)
