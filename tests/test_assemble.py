@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -217,6 +218,13 @@ async def ask(socket_path: Path, method: str, path: str) -> bytes:
         return await reader.read()
     finally:
         writer.close()
+
+
+async def test_a_server_whose_address_is_taken_says_whose_it_is(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(RequestError, match=f"already listens on {listen}"):
+            await serve(Config(home=tmp_path / "home", engine="memory", listen=listen))
 
 
 async def test_a_server_open_to_others_without_a_token_does_not_start(tmp_path: Path) -> None:

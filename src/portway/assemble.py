@@ -171,6 +171,23 @@ async def _leave(controller: Controller) -> None:
 
 async def serve(config: Config) -> None:
     """Run the server until SIGTERM, SIGINT or a request to stop; nothing that runs is disturbed by that."""
+    try:
+        await _serve(config)
+    except ExceptionGroup as group:
+        # Whatever watches over tasks packs up what leaves it: a refusal leaves as itself.
+        if (refusal := _alone(group)) is None:
+            raise
+        raise refusal from None
+
+
+def _alone(error: Exception) -> PortwayError | None:
+    """The one PortwayError in groups of one."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, PortwayError) else None
+
+
+async def _serve(config: Config) -> None:
     set_up_logs(level=config.log_level, form=config.log_format)
     settings = _api_settings(config)
     check_settings(settings)
