@@ -12,6 +12,7 @@ from portway.core.app import (
     Container,
     ContainerOptions,
     Exposure,
+    JointPort,
     Network,
     NetworkMode,
     PortSpec,
@@ -156,6 +157,7 @@ def test_a_path_is_judged_by_where_it_leads(source: str, allowed: bool) -> None:
     [
         port_spec(service_ports=(22,)),
         port_spec(service_ports=(1023, 1024)),
+        port_spec(joint=JointPort(group="g", service_port=80)),
         port_spec(host_port=443),
         port_spec(host_port=53, protocol=Protocol.UDP, exposure=Exposure.HOST),
     ],

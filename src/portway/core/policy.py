@@ -106,7 +106,7 @@ def parse_policy(text: str, *, file: str) -> Policy:
     """The policy a TOML file states; RequestError naming what is wrong in it."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise _broken(file, f"is not valid TOML: {error}") from error
     known = ("allow", "capabilities", "bind_paths", "ports")
     for key in table:
@@ -186,7 +186,8 @@ def _refused_mounts(app: App, ground: Ground) -> Iterator[tuple[str, str, str]]:
 def _refused_ports(app: App, policy: Policy) -> Iterator[tuple[str, str, str]]:
     for spec in app.ports:
         fixed = app.fixed_host_port(spec)
-        numbers = (*spec.service_ports, *([fixed] if fixed else []))
+        joint = spec.joint.service_port if spec.joint is not None else None
+        numbers = (*spec.service_ports, *(number for number in (fixed, joint) if number))
         for number in numbers:
             if not policy.allows_port(number + app.start_shift):
                 yield (
