@@ -25,9 +25,17 @@ from portway.core.app import (
     TargetBinding,
 )
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase
+from portway.core.placement import NodeView
 from portway.core.stack import Certificate, Stack
 from portway.core.state import AppState, Revision
 from portway.store.base import Batch, Snapshot
+
+
+def test_the_nodes_that_are_drained_are_those_of_now() -> None:
+    world = World(nodes=(NodeView(name="a", address=""), NodeView(name="b", address="", draining=True)))  # fmt: skip
+    assert (world.emptied(), world.emptied()) == ({"b"}, {"b"})
+    world.nodes = (replace(world.nodes[0], draining=True),)
+    assert world.emptied() == {"a"}
 
 
 def revision(app_id: str, **fields: object) -> Revision:

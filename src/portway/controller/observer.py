@@ -25,7 +25,6 @@ from portway.core.health import Health
 from portway.core.inside import explain
 from portway.core.instance import EngineState, InstanceRecord, ObservedInstance, Phase
 from portway.core.observed import UNSEEN, Observed
-from portway.core.placement import asks_groups, group_of
 from portway.core.ports import Holder
 from portway.core.routes import RouteKey, ServedRoute
 from portway.core.routing import is_failing, number_of, wants_listener
@@ -257,11 +256,10 @@ class Observer:
             health=world.health,
             readiness=world.readiness,
             nodes=world.nodes,
+            emptied=world.emptied(),
             node_load=world.load,
             node_use=world.used,
-            node_groups=_groups_by_node(world)
-            if state.target and asks_groups(state.target.app)
-            else {},
+            node_groups=world.groups_for(state),
             occupied=occupied,
             certificates=world.certificates_for(app_id),
             start_failures=world.start_failures,
@@ -382,15 +380,6 @@ def _apps_of(state: AppState) -> Iterator[App]:
         revision = state.revisions.get(record.identity.revision)
         if record.phase is not Phase.GONE and revision is not None:
             yield revision.app
-
-
-def _groups_by_node(world: World) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    for state in world.apps.values():
-        for record in state.live if state.target else ():
-            assert state.target is not None
-            found.setdefault(record.identity.node, set()).add(group_of(state.target.app))
-    return {node: frozenset(groups) for node, groups in found.items()}
 
 
 def _why_unseen(part: str, error: Exception) -> str:

@@ -15,7 +15,16 @@ from portway.core.health import Health
 from portway.core.instance import InstanceRecord, ObservedInstance, Phase
 from portway.core.lifecycle import has_completed
 from portway.core.observed import StartFailure
-from portway.core.placement import NOTHING, ONE, NodeUse, NodeView, demand_of
+from portway.core.placement import (
+    NOTHING,
+    ONE,
+    NodeUse,
+    NodeView,
+    asks_groups,
+    demand_of,
+    drained_among,
+    group_of,
+)
 from portway.core.plan import Blocked
 from portway.core.pooled import bound_groups
 from portway.core.ports import LOOPBACK
@@ -40,6 +49,8 @@ class World:
     apps: dict[str, AppState] = field(default_factory=dict)
     certificates: dict[str, Certificate] = field(default_factory=dict)
     nodes: tuple[NodeView, ...] = ()
+    drained: frozenset[str] = frozenset()  # the names of those that are, among `drained_of`
+    drained_of: tuple[NodeView, ...] = ()
     instances: dict[str, dict[str, ObservedInstance]] | None = None  # by app id, then id
     doubted: dict[str, int] = field(default_factory=dict)  # unseen so far, since when, by app id
     hidden: frozenset[str] = frozenset()  # Apps that run where nothing could be seen last
@@ -193,6 +204,23 @@ class World:
             if record.phase is Phase.GONE:
                 for known in about:
                     known.pop(record.id, None)
+
+    def groups_for(self, asking: AppState) -> dict[str, frozenset[str]]:
+        """What runs by node, where the App asks for that."""
+        if asking.target is None or not asks_groups(asking.target.app):
+            return {}
+        found: dict[str, set[str]] = {}
+        for state in self.apps.values():
+            if state.target is not None:
+                for record in state.live:
+                    found.setdefault(record.identity.node, set()).add(group_of(state.target.app))
+        return {node: frozenset(groups) for node, groups in found.items()}
+
+    def emptied(self) -> frozenset[str]:
+        """The nodes that are being drained; they are looked through once for all Apps."""
+        if self.drained_of is not self.nodes:
+            self.drained_of, self.drained = self.nodes, drained_among(self.nodes)
+        return self.drained
 
     def certificates_of(self, stack: str) -> tuple[str, ...]:
         """Names of the certificates on the stack's listeners."""

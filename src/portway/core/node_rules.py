@@ -8,6 +8,7 @@ from dataclasses import replace
 from portway.core.app import Placement
 from portway.core.draft import Draft
 from portway.core.instance import InstanceRecord
+from portway.core.observed import emptied_nodes
 from portway.core.placement import Ground, is_eligible, leaves_first
 from portway.core.starting import ground_of
 
@@ -24,7 +25,7 @@ def count_daemons(draft: Draft) -> None:
 
 def has_to_move(draft: Draft) -> frozenset[str]:
     """The live instances whose node is being drained; one that runs once ends where it is."""
-    emptied = {node.name for node in draft.observed.nodes if node.draining}
+    emptied = emptied_nodes(draft.observed)
     if not emptied or draft.app is None or draft.app.runs_once:
         return frozenset()
     return frozenset(r.id for r in draft.live if r.identity.node in emptied)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from portway.core.app import Protocol
 from portway.core.health import Health
 from portway.core.instance import InstanceRecord, ObservedInstance
-from portway.core.placement import NodeUse, NodeView
+from portway.core.placement import NodeUse, NodeView, drained_among
 from portway.core.ports import Holder
 from portway.core.routes import Route, RouteKey, ServedPool, ServedRoute
 
@@ -42,6 +42,7 @@ class Observed:
     health: Mapping[str, Health] = field(default_factory=dict)
     readiness: Mapping[str, Health] = field(default_factory=dict)  # where an App has a check for it
     nodes: tuple[NodeView, ...] = ()
+    emptied: frozenset[str] | None = None  # those of `nodes` that are drained; None: see there
     node_load: Mapping[str, int] = field(default_factory=dict)
     node_use: Mapping[str, NodeUse] = field(default_factory=dict)  # what is set aside, by node
     node_groups: Mapping[str, frozenset[str]] = field(
@@ -63,6 +64,11 @@ class Observed:
     drain_timeout_s: float | None = None  # of its target groups, over the App's own
     reaches_containers: bool = True
     publish_address: str = "127.0.0.1"
+
+
+def emptied_nodes(observed: Observed) -> frozenset[str]:
+    """The nodes that are being drained."""
+    return drained_among(observed.nodes) if observed.emptied is None else observed.emptied
 
 
 def is_away(observed: Observed, record: InstanceRecord) -> bool:

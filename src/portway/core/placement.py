@@ -41,6 +41,11 @@ class NodeView:
     registered_at_ms: int = 0
 
 
+def drained_among(nodes: Iterable[NodeView]) -> frozenset[str]:
+    """The names of the nodes that are being drained."""
+    return frozenset(node.name for node in nodes if node.draining)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeUse:
     """What is set aside on a node, or would be by one instance; `fixed_ports` are those asked for by number."""

@@ -9,6 +9,7 @@ from portway.core.app import App, Exposure, NetworkMode, Placement, PortSpec, Pr
 from portway.core.backoff import delay_of
 from portway.core.draft import Draft
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
+from portway.core.observed import emptied_nodes
 from portway.core.placement import (
     NOTHING,
     Ground,
@@ -223,7 +224,7 @@ def _alike(draft: Draft) -> tuple[str, ...]:
 
 def _free_slot(draft: Draft, target: Revision, count: int) -> int:
     """The lowest slot that is empty; else the lowest whose instance fails or has to move."""
-    emptied = {node.name for node in draft.observed.nodes if node.draining}
+    emptied = emptied_nodes(draft.observed)
     there = [r for r in draft.live if r.identity.revision == target.id and r.phase < Phase.DRAINING]
     taken = {r.identity.slot for r in there}
     filled = {
