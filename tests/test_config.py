@@ -264,6 +264,8 @@ def test_numbers_of_the_file_need_no_quotes() -> None:
 def test_broken_toml_is_refused_with_its_line() -> None:
     with pytest.raises(RequestError, match=r"/etc/portway.toml is not valid TOML: .*line 2"):
         load_file('engine = "docker"\nlisten = oops')
+    with pytest.raises(RequestError, match="is not valid TOML"):
+        load_file("listen = " + "[" * 2000)
 
 
 def test_a_config_file_that_is_not_there_is_refused() -> None:

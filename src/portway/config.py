@@ -162,7 +162,7 @@ def _read_file(path: Path, given: _Given, read_text: Callable[[Path], str]) -> _
 
     try:
         table = tomllib.loads(_read(path, given, read_text))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RequestError(
             f"{path} is not valid TOML: {error}.",
             hint='Write one setting a line, for instance: host-ports = "31000-32000".',

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from portway.cli.ignore import parse_ignore
+from portway.core.errors import RequestError
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,8 @@ from portway.cli.ignore import parse_ignore
 )
 def test_a_path_stays_behind_as_docker_says(rules: str, path: str, ignored: bool) -> None:
     assert parse_ignore(rules).ignores(path) is ignored
+
+
+def test_a_range_from_high_to_low_is_refused_and_named() -> None:
+    with pytest.raises(RequestError, match=r'"\*\.\[z-a\]" in \.dockerignore is no pattern'):
+        parse_ignore("*.log\n*.[z-a]\n")

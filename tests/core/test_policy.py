@@ -199,6 +199,7 @@ def test_a_policy_file_says_what_is_allowed() -> None:
     ("text", "said"),
     [
         ("allow = ", "is not valid TOML"),
+        ("allow = " + "[" * 2000, "is not valid TOML"),
         ("alow = []", 'has "alow", which is no setting. Did you mean'),
         ('allow = ["privilege"]', 'allows "privilege", which is no power. Did you mean'),
         ('allow = "devices"', "no list of texts"),

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMappi
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import cbor2
@@ -19,6 +20,7 @@ import structlog
 
 from portway.api.app import create_app
 from portway.api.aws.operation import load_service
+from portway.api.aws.settings import AwsSettings
 from portway.api.aws.wire.forms import read_form, read_pairs
 from portway.api.aws.wire.inputs import WrongType, read_tree
 from portway.api.aws.wire.outputs import to_tree, to_xml
@@ -99,6 +101,7 @@ async def _ask_aws(portway: Portway, requests: Requests) -> None:
     for each in requests:
         if not isinstance(each, list) or len(each) != 3 or str(each[0]) not in _BY_NAME:
             continue
+        load_service(each[0])  # not in a thread: time, which is virtual, would run away meanwhile
         headers, body = written(_BY_NAME[each[0]], _ascii(each[1]), each[2])
         status, _, answer = await direct.send(headers, body)
         if status >= 500:
@@ -137,6 +140,43 @@ def _aws_seeds() -> Sequence[bytes]:
     ]  # fmt: skip
     whole = [begun, *([*begun, each] for each in more), balanced, *([each] for each in single)]
     return [json.dumps(requests).encode() for requests in whole]
+
+
+def _headers(data: bytes) -> None:
+    """Lines of headers, the first one method and URL, from nobody in particular."""
+    first, *lines = [*data.split(b"\n"), b""]
+    method, _, url = first.decode("latin-1").partition(" ")
+    path, _, query = url.partition("?")
+    headers = [(name.lower(), value.strip()) for name, _, value in (each.partition(b":") for each in lines)]  # fmt: skip
+
+    async def ask(portway: Portway, _: Requests) -> None:
+        settings = ApiSettings(token="t", listen="127.0.0.1:80")  # noqa: S106
+        keys = AwsSettings(documents=portway.store.documents, keys=Path("/nowhere"), now_ms=portway.clock.now_ms)  # fmt: skip
+        app = create_app(portway.operations, settings, keys, marathon=portway.operations.marathon)
+        scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "root_path": "", "scheme": "http", "query_string": query.encode(), "headers": headers, "client": ("10.0.0.1", 1), "server": ("x", 1)}  # fmt: skip
+        sent: list[Any] = []
+        messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+        async def receive() -> Any:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+        assert 200 <= sent[0]["status"] < 500, sent
+
+    asking(ask)(b"[]")
+
+
+_HEADERS = (
+    b"GET /v1/stacks\nhost: 127.0.0.1:80\nauthorization: Bearer t\norigin: http://127.0.0.1:80",
+    b"POST /v1/stacks/s/releases\nhost: [::1]:80\nauthorization: Bearer t\ncontent-type: application/json; charset=x\ncontent-length: 2\nx-portway-request: 1",
+    b"GET /v2/apps?label=a==b\nhost: localhost\nauthorization: Basic OnQ=\naccept: text/event-stream\nsec-fetch-site: cross-site",
+    b"POST /\nhost: ecs.localhost\nx-amz-target: AmazonEC2ContainerServiceV20141113.ListClusters\nx-amz-security-token: AAAA\nx-amz-date: 20261121T000000Z\n"
+    b"authorization: AWS4-HMAC-SHA256 Credential=A/20261121/us-east-1/ecs/aws4_request, SignedHeaders=host;x-amz-date, Signature=" + b"a" * 64,
+    b"GET /?Action=ListUsers&X-Amz-Signature=1\nhost: a.localhost\nsmithy-protocol: rpc-v2-cbor",
+)  # fmt: skip
 
 
 async def _ask_marathon(portway: Portway, requests: Requests) -> None:
@@ -250,5 +290,6 @@ TARGETS = (
     Target(name="aws-wire", check=_wire, seeds=_wire_seeds, words=(".member.1", ".entry.1.key", "=%2B-1", "&")),
     Target(name="aws", check=asking(_ask_aws), seeds=_aws_seeds, is_json=True),
     Target(name="marathon", check=asking(_ask_marathon), seeds=_marathon_seeds, is_json=True),
+    Target(name="headers", check=_headers, seeds=lambda: _HEADERS, words=("host:", "origin: null", "Bearer ", "Basic ", "%2e%2e", "transfer-encoding: chunked")),
     Target(name="native", check=asking(_ask_native), seeds=_native_seeds, is_json=True),
 )  # fmt: skip

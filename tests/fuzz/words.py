@@ -25,6 +25,7 @@ from portway.balancers.haproxy.readback import ServerKey
 from portway.balancers.haproxy.request_log import RequestLog
 from portway.cli.ignore import parse_ignore
 from portway.cli.moments import parse_moment, parse_window
+from portway.config import load_config
 from portway.controller.past import map_of
 from portway.core.cluster_query import Mistake, NodeFacts, holds, parse_query, pattern_fault
 from portway.core.diagnosis_address import parse_subject
@@ -36,6 +37,7 @@ from portway.core.log_filter import log_filter
 from portway.core.marathon.names import parse_task_name, parse_time
 from portway.core.marathon.selector import SelectorError, parse_selector
 from portway.core.ownership import Change, Holding, HoldingKind, Mark, Past, held
+from portway.core.policy import parse_policy
 from portway.engines.docker.api import BuildMessage, Container, ContainerSummary, DaemonEvent
 from portway.engines.docker.command import identity_from_labels
 from portway.engines.docker.errors import DockerRefusal, explain, tidy
@@ -89,6 +91,20 @@ def _ignore(text: str) -> None:
     parse_ignore(patterns).ignores(path)
 
 
+def _settings(text: str) -> None:
+    """A file of settings; then the same lines as variables."""
+    load_config({"config": "c.toml"}, {}, read_text=lambda _: text, is_root=False, home_dir="/h")
+    pairs = (line.partition("=") for line in text.splitlines())
+    variables = {f"PORTWAY_{name.strip().upper().replace('-', '_')}": value.strip(' "') for name, _, value in pairs}  # fmt: skip
+    load_config({}, variables, read_text=lambda _: "token", is_root=False, home_dir="/h")
+
+
+_SETTINGS = (
+    'host-ports = "31000-32000"\nlisten = "127.0.0.1:8080"\nhold-down-s = "5s"\nbody-size-max-bytes = "10m"\nstore-url = "postgresql://u:p@h/d"\n',
+    'engine = "memory"\nnode-ports = "a=1-2,b=3"\nmarathon-groups = "*"\npublic-address = "::1"\naws-load-balancer-addresses = "127.64.0.0/16"\ntoken-file = "t"\n',
+)  # fmt: skip
+_POLICY = 'allow = ["privileged"]\nbind_paths = ["/data"]\nports = ["80", "443-444"]\ncapabilities = ["NET_ADMIN"]\n'
+
 # What each reads, how it may refuse it, and what users write.
 _WORDS: tuple[tuple[Callable[[str], object], tuple[type[Exception], ...], tuple[str, ...]], ...] = (
     (_quantity, (), ("1m30s", "256m", "1.5GB", "0.5", ".5 vCPU", "2 GB", "8000-8010", "SIGRTMIN+3", "200-299,404", "2026-11-21T16:39:30.123Z", "Sat, 21 Nov 2026 00:00:00 GMT", "1e5")),
@@ -102,6 +118,8 @@ _WORDS: tuple[tuple[Callable[[str], object], tuple[type[Exception], ...], tuple[
     (lambda text: parse_moment(text, now=_NOW), (RequestError,), ("14:25", "yesterday 3pm", "2026-11-21 14:25:03+02:00", "5m ago", "-90s")),
     (parse_window, (RequestError,), ("5m", "1h30m", "90")),
     (_ignore, (), ("# x\n!a/**/b\n*.py[co]\n\\#\na/x/b", "[!a-]b?\nab")),
+    (_settings, (RequestError,), _SETTINGS),
+    (lambda text: parse_policy(text, file="p.toml"), (RequestError,), (_POLICY,)),
     (lambda text: expand(text, {"A": "x"}), (), ("$A ${A} $$A $(A) ${A:-b}",)),
 )  # fmt: skip
 

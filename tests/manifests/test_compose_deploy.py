@@ -23,6 +23,7 @@ from tests.manifests.compose_files import (
         ("scale: 3", 3),
         ("deploy: {replicas: 4}", 4),
         ("deploy: {replicas: 0}", 0),
+        ('deploy: {replicas: "\\x1c3"}', 3),  # int() takes fewer spaces off than strip()
     ],
 )
 def test_the_count_is_what_the_file_says_or_nothing(line: str, count: int | None) -> None:
@@ -181,6 +182,7 @@ def resources(*lines: str) -> Resources:
 
 
 def test_limits_are_read_from_the_services_own_keys() -> None:
+    assert resources('cpus: "\\x1f1.5"').cpus == 1.5
     assert resources("mem_limit: 512m", "mem_reservation: 64m", "cpus: 1.5", "cpu_shares: 73", "pids_limit: 100") == Resources(
         memory_bytes=512 << 20, memory_reservation_bytes=64 << 20, cpus=1.5, cpu_shares=73, pids=100
     )  # fmt: skip

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from portway.core.errors import RequestError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
@@ -66,7 +68,13 @@ def _matches(matcher: re.Pattern[str], path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _matcher(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join(_regex(pattern)), re.DOTALL)
+    try:
+        return re.compile("".join(_regex(pattern)), re.DOTALL)
+    except re.error as error:
+        raise RequestError(
+            f'"{pattern}" in .dockerignore is no pattern: {error.msg}.',
+            hint="Write a range from the lower to the higher character, like [a-z].",
+        ) from None
 
 
 def _regex(pattern: str) -> list[str]:

@@ -227,10 +227,11 @@ def integer_of(node: Node | None, *, minimum: int, maximum: int) -> int | None:
     text = text_of(node)
     if node is None or text is None:
         return None
-    if not _INTEGER.fullmatch(text.strip()):
+    bare = text.strip()  # of more than int() takes off
+    if not _INTEGER.fullmatch(bare):
         node.error(f"must be a whole number, not '{shown(text)}'")
         return None
-    number = int(text)
+    number = int(bare)
     if not minimum <= number <= maximum:
         node.error(f"must be between {minimum} and {maximum}, not {number}")
         return None
@@ -254,7 +255,8 @@ def number_of(node: Node | None, *, minimum: float, maximum: float) -> float | N
 
 def parse_number(text: str) -> float | None:
     """A decimal number without an exponent; None when it is not one."""
-    return float(text) if _NUMBER.fullmatch(text.strip()) else None
+    bare = text.strip()  # as in integer_of
+    return float(bare) if _NUMBER.fullmatch(bare) else None
 
 
 def boolean_of(node: Node | None) -> bool | None:
