@@ -54,6 +54,19 @@ async def test_a_blocked_listener_is_refused_and_the_rest_applied(balancer: Memo
     assert [route.key for route in await balancer.observe()] == [fine.key]
 
 
+async def test_back_after_its_end_it_says_so_and_serves_what_is_not_blocked(
+    balancer: MemoryBalancer,
+) -> None:
+    blocked, fine = make_route(80), make_route(81)
+    await balancer.apply("shop/web", [blocked, fine])
+    told: list[int] = []
+    balancer.when_back(lambda: told.append(len(balancer.served)))
+    balancer.blocked[blocked.key] = "nginx has it"
+    balancer.come_back()
+    assert told == [1]
+    assert [route.key for route in await balancer.observe()] == [fine.key]
+
+
 async def test_a_pools_endpoints_and_traffic_are_what_the_test_says(
     balancer: MemoryBalancer,
 ) -> None:

@@ -159,8 +159,8 @@ async def test_an_app_that_runs_behind_a_listener_nobody_can_open_is_blocked(
 ) -> None:
     await portway.deploy("shop", WEB)
     portway.balancer.blocked[RouteKey(address="", service_port=80)] = "nginx has it"
-    portway.balancer.served.clear()
-    await portway.idle(6)
+    portway.balancer.come_back()
+    await portway.idle(0.5)  # less than the look every few seconds: it tells that it is back
     view = await portway.operations.stack("shop")
     (web,) = view.apps
     assert (web.healthy, web.status, view.status) == (web.count, "blocked", "degraded")

@@ -150,6 +150,9 @@ class SimBalancer:
     def take_requests(self, take: Callable[[Sequence[ServedRequest], int], None]) -> None:
         self._real.take_requests(take)
 
+    def when_back(self, tell: Callable[[], None]) -> None:
+        self._real.when_back(tell)
+
     async def info(self) -> BalancerInfo:
         return await self._real.info()
 

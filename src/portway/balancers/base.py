@@ -74,6 +74,10 @@ class Balancer(Protocol):
         """
         ...
 
+    def when_back(self, tell: Callable[[], None]) -> None:
+        """Who is told each time that it had ended and runs again, which may be with less than it served."""
+        ...
+
     async def info(self) -> BalancerInfo:
         """Version, processes, reloads."""
         ...

@@ -46,6 +46,7 @@ class MemoryBalancer:
         self.traffic_to: dict[str, Traffic] = {}
         self.traffic_to_pool: dict[str, Traffic] = {}
         self._take: TakeRequests | None = None
+        self._tell_back: Callable[[], None] = lambda: None
         # By listener: a route nobody was counted on, and how it was told.
         self._quiet: dict[RouteKey, tuple[Route, ServedRoute]] = {}
         self.served: dict[RouteKey, Route] = {}
@@ -94,6 +95,15 @@ class MemoryBalancer:
     def take_requests(self, take: TakeRequests) -> None:
         """Who is handed what `serve` is given."""
         self._take = take
+
+    def when_back(self, tell: Callable[[], None]) -> None:
+        """Who is told by `come_back`."""
+        self._tell_back = tell
+
+    def come_back(self) -> None:
+        """Have ended and run again; what is `blocked` is served no longer."""
+        self.served = {key: r for key, r in self.served.items() if key not in self.blocked}
+        self._tell_back()
 
     def serve(self, *requests: ServedRequest, skipped: int = 0) -> None:
         """Say that these were served; whoever takes requests gets those of reported owners."""

@@ -69,8 +69,7 @@ class Controller:
         target_checker: Checker | None = None,
     ) -> None:
         self.engine, self.balancer, self.store = engine, balancer, store
-        self.leases, self.clock = leases, clock
-        self.world = World()
+        self.leases, self.clock, self.world = leases, clock, World()
         self.journal, self.metrics, self.ownership = Journal(), Metrics(), Ownership()
         self.rest = Rest(self.world)
         self.access_log = access_log or AccessLog(None)
@@ -113,6 +112,7 @@ class Controller:
         self.receipts = Receipts(self, also_reported=lambda: self.access_log.owners)
         self.scribe = Scribe(self, self.balancing)
         balancer.take_requests(self._take_requests)
+        balancer.when_back(self.touch_all)
 
     def _make_executor(self) -> Executor:
         return Executor(
@@ -166,7 +166,8 @@ class Controller:
             self.noticed(app_ids)
 
     def touch_all(self) -> None:
-        """Look at every App again, and at what belongs to none."""
+        """Look at every App again, at what belongs to none, and at all that is served."""
+        self.observer.served_is_stale = True
         self.touch(*self.world.apps, *(self.world.instances or ()), *(self.world.served or ()))
 
     async def serve_certificates(self) -> None:

@@ -35,7 +35,7 @@ pytestmark = needs_haproxy
 
 
 @pytest.mark.parametrize("victim", ["master", "worker"])
-async def test_killed_it_comes_back_with_the_same_state(
+async def test_killed_it_comes_back_with_the_same_state_and_says_so(
     balancer: HAProxyBalancer, start_instance: StartInstance, victim: str
 ) -> None:
     a, b = await start_instance("a"), await start_instance("b")
@@ -44,10 +44,13 @@ async def test_killed_it_comes_back_with_the_same_state(
     await balancer.apply("shop/web", [route])
     before = await balancer.observe()
     info = await balancer.info()
+    told: list[str] = []
+    balancer.when_back(lambda: told.append(victim))
     os.kill(info.process_id if victim == "master" else info.worker_ids[0], signal.SIGKILL)
     await eventually(lambda: restarted(balancer, info.restarts))
     assert await balancer.observe() == before
     assert (await fetch(port_number)).instance == "b"
+    assert told == [victim]
 
 
 async def test_a_change_made_while_it_is_dead_is_applied_all_the_same(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +21,7 @@ from portway.balancers.base import BalancerInfo
 from portway.balancers.haproxy import binding, live
 from portway.balancers.haproxy.admission import Problem, admit, problem_of, raise_all
 from portway.balancers.haproxy.counters import Counters
-from portway.balancers.haproxy.listeners import (
-    Listener,
-    build_listener,
-    route_problem,
-)
+from portway.balancers.haproxy.listeners import Listener, build_listener, route_problem
 from portway.balancers.haproxy.pem import make_fallback_pem, pem_problem
 from portway.balancers.haproxy.process import MasterProcess, wait_end
 from portway.balancers.haproxy.reading import Reader, read_servers
@@ -106,9 +102,7 @@ class HAProxyBalancer:
         self._problems: list[Problem] = []
         self._refused_certificates: list[Problem] = []
         self._changed: set[str] = set()  # owners whose routes are not yet what HAProxy was told
-        self._is_whole = (
-            False  # whether there is a pass to go on from, and nothing but routes changed
-        )
+        self._is_whole = False  # there is a pass to go on from: only routes changed since
         self._is_unwritten = False  # whether files are behind what HAProxy was told
         self._reloads = 0
         self._restarts = 0
@@ -116,6 +110,7 @@ class HAProxyBalancer:
         self._pause = RestartPause()
         self._saved: SavedState | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tell_back: Callable[[], None] = lambda: None
 
     async def open(self) -> None:
         """Adopt the HAProxy that already runs for this home, or start it with the state saved last."""
@@ -181,6 +176,10 @@ class HAProxyBalancer:
     def take_requests(self, take: TakeRequests) -> None:
         """Who is handed the requests of reported owners, in batches, with the number of those left out."""
         self._requests.take_with(take)
+
+    def when_back(self, tell: Callable[[], None]) -> None:
+        """Who is told each time that HAProxy had ended and runs again."""
+        self._tell_back = tell
 
     async def report(self, owners: Collection[str]) -> None:
         """Report every request of exactly these owners; those of others cost next to nothing."""
@@ -425,6 +424,7 @@ class HAProxyBalancer:
         if self._ever_started:
             self._restarts += 1
             log.warning("balancer_restarted", restarts=self._restarts)
+            self._tell_back()
         for problem in self._problems:
             log.warning("balancer_listener_left_out", owner=problem.owner, reason=problem.message)
         self._ever_started = True
