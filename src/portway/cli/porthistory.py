@@ -90,10 +90,21 @@ def _who(holding: Holding) -> str:
                 f"/{holding.protocol} on {holding.node})"
             )
         case HoldingKind.LISTENER:
-            return f"the listener of {holding.app_id}"
+            return f"the listener of {_holder(holding.app_id)}"
         case HoldingKind.ENDPOINT:
             target = f"{holding.target_address}:{holding.target_port}"
             return f"{holding.instance_id} at {target}"
+
+
+def _holder(owner: str) -> str:
+    """An App by its id, a load balancer by its name."""
+    from portway.core.balancing.model import OWNER_PREFIX
+    from portway.core.balancing.shared import OWNER as SHARED_OWNER
+    from portway.core.diagnosis_rules import group_name
+
+    if not owner.startswith(OWNER_PREFIX):
+        return owner
+    return "the shared hosts" if owner == SHARED_OWNER else f"the load balancer {group_name(owner)}"
 
 
 def _clock(at_ms: int) -> str:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from portway.controller.loop import Controller
+from portway.controller.past_balancers import (
+    NOTE,
+    balanced_apps,
+    is_of_balancer,
+    map_of_balancers_then,
+)
 from portway.controller.views import MapEndpoint, MapRoute, PortHistory
 from portway.controller.world import short_id
 from portway.core.errors import RequestError
@@ -20,7 +27,13 @@ class Remembers:
 
     async def map_at(self, at_ms: int, *, stack: str = "") -> tuple[MapRoute, ...]:
         holdings = await self._held(at_ms)
-        return map_of(h for h in holdings if not stack or _stack(h) == stack)
+        of_apps = map_of(h for h in holdings if not stack or _stack(h) == stack)
+        behind = balanced_apps(holdings)
+        known = {one.owner: one for one in self.controller.balancing.registry.balancers}
+        return (
+            *(_with_note(route, behind) for route in of_apps),
+            *map_of_balancers_then(tuple(holdings), known, stack=stack),
+        )
 
     async def port_history(
         self, number: int, *, at_ms: int | None = None, limit: int = 1000
@@ -73,7 +86,7 @@ class Remembers:
 
 def map_of(holdings: Iterable[Holding]) -> tuple[MapRoute, ...]:
     """Every listener that was held, by stack, App and number, with the instances behind it; then what was published."""
-    known = tuple(holdings)
+    known = [holding for holding in holdings if not is_of_balancer(holding)]
     leases = {(h.instance_id, h.port_name): h for h in known if h.kind is HoldingKind.LEASE}
     listeners = sorted((h for h in known if h.kind is HoldingKind.LISTENER), key=_order)
     endpoints = [h for h in known if h.kind is HoldingKind.ENDPOINT]
@@ -141,6 +154,12 @@ def _published(leases: list[Holding]) -> MapRoute:
         endpoints=tuple(_endpoint(h, h) for h in sorted(leases, key=_order)),
         note="published by the engine, not balanced",
     )
+
+
+def _with_note(route: MapRoute, behind: Collection[str]) -> MapRoute:
+    """What load balancers led to is no port that merely was published."""
+    is_behind = route.exposure == "host" and f"{route.stack}/{route.app}" in behind
+    return replace(route, note=NOTE) if is_behind else route
 
 
 def _order(holding: Holding) -> tuple[str, int, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from portway.core.balancing.model import OWNER_PREFIX
 from portway.core.routes import Route
 from portway.core.routing import is_routed, route_keys
 from portway.core.state import AppState
@@ -89,22 +90,36 @@ def ports_of(state: AppState) -> frozenset[Holding]:
 
 
 def endpoints_of(routes: Sequence[Route]) -> frozenset[Holding]:
-    """The instances behind an App's listeners, as the balancer confirmed them."""
-    return frozenset(
-        Holding(
-            kind=HoldingKind.ENDPOINT,
+    """Who is behind listeners, as the balancer confirmed it; of a load balancer its listeners too, for nothing else decides on them.
+
+    The `port_name` of an endpoint in a pool is the pool's.
+    """
+    return frozenset(holding for route in routes for holding in _confirmed(route))
+
+
+def _confirmed(route: Route) -> Iterator[Holding]:
+    if route.owner.startswith(OWNER_PREFIX):
+        yield Holding(
+            kind=HoldingKind.LISTENER,
             number=route.key.service_port,
             app_id=route.owner,
             port_name=route.port_name,
+            protocol=route.listener.protocol.value,
+            address=route.key.address,
+        )
+    of_pools = [(pool.name, endpoint) for pool in route.pools for endpoint in pool.endpoints]
+    for name, endpoint in (*((route.port_name, one) for one in route.endpoints), *of_pools):
+        yield Holding(
+            kind=HoldingKind.ENDPOINT,
+            number=route.key.service_port,
+            app_id=route.owner,
+            port_name=name,
             address=route.key.address,
             instance_id=endpoint.instance_id,
             target_address=endpoint.address,
             target_port=endpoint.port_number,
             state=endpoint.state.value,
         )
-        for route in routes
-        for endpoint in route.endpoints
-    )
 
 
 def differences(

@@ -150,3 +150,30 @@ async def test_where_the_balancer_refuses_a_listener_it_is_tried_again(portway: 
     portway.balancer.fail_next_apply = "The port is taken."
     await registered(portway, replace(LISTENER, arn="arn:l3", number=8443))
     await portway.until(lambda: any(k.service_port == 8443 for k in portway.balancer.served))
+
+
+async def test_the_map_of_a_moment_shows_who_was_behind_a_load_balancer(portway: Portway):
+    await running(portway)
+    await portway.idle(10)
+    then_ms = portway.clock.now_ms()
+    await portway.idle(1)
+    await portway.operations.put_app("c", replace(APP, environment={"A": "2"}), count=1)
+    await portway.until(lambda: phases(portway).get("c/web.2.2", Phase.GONE) is Phase.GONE)
+    published, route = await portway.operations.map_at(then_ms)
+    assert published.note == "behind a load balancer"
+    assert (route.load_balancer, route.target_group, route.stack, route.app) == ("web", "tg", "c", "web")  # fmt: skip
+    assert [(e.instance, e.container_port, e.state) for e in route.endpoints] == [
+        ("web.1.1", 80, "ready"),
+        ("web.2.2", 80, "ready"),
+    ]
+    assert all(e.host_port for e in route.endpoints)
+    assert await portway.operations.map_at(then_ms, stack="other") == ()
+    history = await portway.operations.port_history(LISTENER.number, at_ms=then_ms)
+    assert {h.app_id for h in history.held} == {BALANCER.owner}
+    await portway.controller.balancing.registry.delete(BALANCER)
+    portway.controller.balancing.touch()
+    await portway.until(lambda: not portway.balancer.served)
+    await portway.idle(10)
+    (left,) = await portway.operations.map_at(portway.clock.now_ms())
+    assert left.load_balancer == ""
+    assert len(await portway.operations.map_at(then_ms)) == 2
