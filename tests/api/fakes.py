@@ -9,8 +9,8 @@ from typing import Any
 
 from portway.controller.balancing.balancing import Balancing
 from portway.controller.clock import SystemClock
-from portway.controller.machine.base import Finding, Severity
 from portway.controller.ecs.task_index import TaskIndex
+from portway.controller.machine.base import Finding, Severity
 from portway.controller.overview import Overview
 from portway.controller.views import (
     AccessLine,
