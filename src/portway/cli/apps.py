@@ -13,7 +13,7 @@ from portway.cli.map import terminal_columns
 from portway.cli.mapview import map_lines
 from portway.cli.options import complete_stack, json_option, no_wait_option, stack_option
 from portway.cli.stacks import inferred_stack
-from portway.cli.steps import step_text
+from portway.cli.steps import app_remark, step_text
 from portway.cli.tables import coloured, key_values, table
 from portway.cli.times import ago
 from portway.cli.unread import warn_of_unread
@@ -21,6 +21,7 @@ from portway.controller.views import AppView, MapRoute, StackView
 from portway.core.errors import RequestError
 
 _SHOWN_MAX = 6
+_AILING = ("degraded", "failed")
 _PER_APP = "(one each)"  # of a stack whose Apps change one at a time
 
 
@@ -37,7 +38,7 @@ def command(context: click.Context, as_json: bool) -> None:
     if as_json:
         session.say_json(answer)
         return
-    session.say(stack_lines(converted(answer, tuple[StackView, ...])))
+    session.say(stack_lines(converted(answer, tuple[StackView, ...]), now_ms=session.now_ms()))
 
 
 @command.command("info")
@@ -83,8 +84,8 @@ def delete(
         _wait_until_gone(client, chosen)
 
 
-def stack_lines(stacks: Sequence[StackView]) -> list[str]:
-    """The table of stacks."""
+def stack_lines(stacks: Sequence[StackView], *, now_ms: int) -> list[str]:
+    """The table of stacks, and below it why those that ail do."""
     if not stacks:
         return ["There are no stacks yet. Deploy one with `portway deploy`."]
     rows = [
@@ -97,7 +98,15 @@ def stack_lines(stacks: Sequence[StackView]) -> list[str]:
         )
         for view in stacks
     ]
-    return table(("STACK", "STATUS", "RELEASE", "APPS", "URLS"), rows)
+    remarks = [
+        f"{view.name}/{remark}".partition("\n")[0]
+        for view in stacks
+        if view.status in _AILING
+        for app in view.apps
+        if (remark := app_remark(app, now_ms=now_ms))
+    ]
+    lines = table(("STACK", "STATUS", "RELEASE", "APPS", "URLS"), rows)
+    return [*lines, "", *remarks] if remarks else lines
 
 
 def _ailing_first(apps: Sequence[AppView]) -> list[AppView]:
