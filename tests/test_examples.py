@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import pytest
 
+from portway.config import Config
 from portway.core.app import Condition, Exposure, ListenerProtocol, VolumeKind
 from portway.manifests.base import Manifest
 from portway.manifests.compose import parse_compose
@@ -54,9 +55,15 @@ def test_httpd_is_two_instances_behind_one_listener():
 def test_two_ports_tls_has_two_listeners_for_one_container_port():
     (web,) = parsed("two-ports-tls").apps
     assert [(s.service_ports, s.container_port, s.listener.protocol) for s in web.ports] == [
-        ((8080,), 80, ListenerProtocol.AUTO),
+        ((8088,), 80, ListenerProtocol.AUTO),
         ((8443,), 80, ListenerProtocol.HTTPS),
     ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_example_wants_the_port_of_portways_own_api(name: str):
+    own = int(Config(home=Path("/nowhere")).listen.rpartition(":")[2])
+    assert own not in {n for app in parsed(name).apps for s in app.ports for n in s.service_ports}
 
 
 def test_compose_app_keeps_its_store_inside_and_waits_for_it():
