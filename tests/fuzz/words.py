@@ -117,7 +117,7 @@ _WORDS: tuple[tuple[Callable[[str], object], tuple[type[Exception], ...], tuple[
     (parse_task_name, (), ("a_b.instance-3e2c5f0a-0000-4000-8000-000000000000._app.1", "a.instance-3e2c5f0a-0000-4000-8000-000000000000.ct")),
     (lambda text: parse_moment(text, now=_NOW), (RequestError,), ("14:25", "yesterday 3pm", "2026-11-21 14:25:03+02:00", "5m ago", "-90s")),
     (parse_window, (RequestError,), ("5m", "1h30m", "90")),
-    (_ignore, (), ("# x\n!a/**/b\n*.py[co]\n\\#\na/x/b", "[!a-]b?\nab")),
+    (_ignore, (RequestError,), ("# x\n!a/**/b\n*.py[co]\n\\#\na/x/b", "[!a-]b?\nab")),
     (_settings, (RequestError,), _SETTINGS),
     (lambda text: parse_policy(text, file="p.toml"), (RequestError,), (_POLICY,)),
     (lambda text: expand(text, {"A": "x"}), (), ("$A ${A} $$A $(A) ${A:-b}",)),
@@ -213,7 +213,7 @@ _INSPECTED = {
 
 
 def _docker_checks() -> tuple[Callable[[bytes], None], ...]:
-    unreadable = (msgspec.DecodeError, EngineError)
+    unreadable = (ValueError, RecursionError, EngineError)
     return (
         refusing(_listing, *unreadable),
         refusing(lambda text: msgspec.json.decode(text, type=DaemonEvent), *unreadable),
@@ -221,7 +221,7 @@ def _docker_checks() -> tuple[Callable[[bytes], None], ...]:
         _output,
         refusing(lambda text: str(explain(DockerRefusal(500, tidy(text)), doing="start x", image="x"))),
         refusing(lambda text: identity_from_labels({"portway.identity": text}), *unreadable),
-        refusing(parse_stat),
+        refusing(parse_stat, ValueError),
     )  # fmt: skip
 
 

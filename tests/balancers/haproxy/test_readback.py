@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import pytest
 
 from portway.balancers.haproxy.readback import (
@@ -92,3 +95,21 @@ def test_maps_lists_and_sessions_are_read() -> None:
     assert parse_certificate_list(listed) == {"certificates/a.pem", "certificates/b.pem"}
     sessions = "0x1: proto=tcp be=b srv=s age=0s\n0x2: be=b srv=s2\n0x3: be=b2 srv=s\n"
     assert parse_sessions(sessions, key) == ("0x1",)
+
+
+STATISTICS = (
+    "# pxname,svname,qcur,scur,stot,econ,eresp,wretr,wredis,mode,hrsp_2xx,hrsp_4xx,hrsp_5xx,\n"
+    "b.http,web-1,0,0,30,1,2,4,3,http,10,5,4,\n"
+)
+
+
+@pytest.mark.parametrize(("text", "parse"), [(SERVERS, parse_servers), (STATISTICS, parse_statistics)])  # fmt: skip
+def test_a_table_that_ends_anywhere_is_read_or_refused_as_no_table(
+    text: str, parse: Callable[[str], object]
+) -> None:
+    """As of an old worker that ends while it answers."""
+    for end in range(len(text)):
+        with suppress(ValueError):
+            parse(text[:end])
+    with pytest.raises(ValueError, match="cut off"):
+        parse(text.rstrip()[:-20])

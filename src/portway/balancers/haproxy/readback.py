@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from portway.balancers.haproxy.listeners import bind_address
@@ -63,22 +64,37 @@ def parse_servers(text: str) -> dict[ServerKey, ServerState]:
     if len(lines) < 2 or not lines[1].startswith("# "):
         raise ValueError(f"not a table of servers: {text[:200]!r}")
     columns = {name: at for at, name in enumerate(lines[1][2:].split())}
-    servers: dict[ServerKey, ServerState] = {}
-    for line in lines[2:]:
-        row = line.split()
-        key = ServerKey(backend=row[columns["be_name"]], server=row[columns["srv_name"]])
-        servers[key] = ServerState(
-            address=bind_address(row[columns["srv_addr"]], int(row[columns["srv_port"]])),
-            weight=int(row[columns["srv_uweight"]]),
-            maintenance=bool(int(row[columns["srv_admin_state"]]) & _FORCED_MAINTENANCE),
-        )
-    return servers
+    with _whole():
+        return dict(_server(line.split(), columns) for line in lines[2:])
+
+
+def _server(row: Sequence[str], columns: Mapping[str, int]) -> tuple[ServerKey, ServerState]:
+    key = ServerKey(backend=row[columns["be_name"]], server=row[columns["srv_name"]])
+    return key, ServerState(
+        address=bind_address(row[columns["srv_addr"]], int(row[columns["srv_port"]])),
+        weight=int(row[columns["srv_uweight"]]),
+        maintenance=bool(int(row[columns["srv_admin_state"]]) & _FORCED_MAINTENANCE),
+    )
+
+
+@contextmanager
+def _whole() -> Generator[None, None, None]:
+    """A worker that ends while it answers leaves a row without its end: ValueError."""
+    try:
+        yield
+    except (KeyError, IndexError) as error:
+        raise ValueError(f"a table that was cut off: {error}") from error
 
 
 def parse_statistics(text: str) -> Statistics:
     """`show stat` -> counters and connections; ValueError when it is not such a table."""
     if not text.lstrip().startswith("# pxname,"):
         raise ValueError(f"not a table of statistics: {text[:200]!r}")
+    with _whole():
+        return _statistics(text)
+
+
+def _statistics(text: str) -> Statistics:
     frontends: set[str] = set()
     connections: dict[ServerKey, int] = {}
     traffic: dict[str, Traffic] = {}
