@@ -28,6 +28,12 @@ from portway.core.log_filter import log_filter
         ("{ $.a = 1 }", '{"a": "1"}', False),
         ("{ $.a = 1 }", "a = 1", False),
         ('{ $.a.b[1] = "x*" }', '{"a": {"b": [0, "xyz"]}}', True),
+        ('{ $.a = "*ab*b*" }', '{"a": "xabab"}', True),
+        ('{ $.a = "ab*b" }', '{"a": "ab"}', False),
+        ('{ $.a = "a**b" }', '{"a": "a\\nb"}', True),
+        pytest.param(
+            '{ $.a = "' + "*a" * 100 + '*b" }', '{"a": "' + "a" * 5000 + '"}', False, id="for ever"
+        ),
         ("{ $.a != 1 }", '{"a": 2}', True),
         ('{ $.a != "x" }', '{"b": 1}', False),
         ("{ ($.n >= 500 && $.n < 600) || $.bad IS TRUE }", '{"n": 503}', True),
@@ -55,6 +61,7 @@ def test_a_pattern_says_which_messages(pattern: str, message: str, matches: bool
         "{ $.a = 1 $.b }",
         "{ ($.a = 1 }",
         "{ $.a IS WARM }",
+        pytest.param("{ $.a[" + "9" * 5000 + "] = 1 }", id="no index"),
         "{" + "(" * 30 + "$.a = 1" + ")" * 30 + "}",
         "[a, b]",
         "%x+%",

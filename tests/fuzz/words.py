@@ -246,7 +246,7 @@ def _documents(data: bytes) -> None:
 
 def _journal(data: bytes) -> None:
     """A moment rebuilt from whatever was kept of it: a mark, or none, and changes."""
-    with suppress(StoreError, ValueError, RecursionError):
+    with suppress(StoreError, ValueError, TypeError, RecursionError):  # no list is none of ours
         mark, *changes = (encode(each) for each in json.loads(data))
         past = Past(
             begins_at_ms=0,

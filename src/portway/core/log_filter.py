@@ -14,7 +14,7 @@ from portway.core.errors import RequestError
 Test = Callable[[str], bool]
 
 _TERM = re.compile(r'\s*([?-]?)(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))(?=\s|$)')
-_TOKEN = re.compile(r'\s*(?:(\$(?:\.[A-Za-z0-9_-]+|\[\d+\])+)|(&&|\|\||<=|>=|!=|[=<>()])|"((?:[^"\\]|\\.)*)"|([^\s()&|=<>!"]+))')  # fmt: skip
+_TOKEN = re.compile(r'\s*(?:(\$(?:\.[A-Za-z0-9_-]+|\[[0-9]{1,9}\])+)|(&&|\|\||<=|>=|!=|[=<>()])|"((?:[^"\\]|\\.)*)"|([^\s()&|=<>!"]+))')  # fmt: skip
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+)\]")
 _NUMBERS: dict[str, Callable[[float, float], bool]] = {
     "=": operator.eq,
@@ -171,8 +171,7 @@ def _condition(reader: _Reader, find: Callable[[Any], tuple[bool, Any]]) -> Json
         return lambda value: _is_number(found := find(value)[1]) and compare(found, number)
     if sign not in ("=", "!="):
         raise _refusal(f"{sign} compares numbers only.")
-    parts = [re.escape(part) for part in wanted.split("*")]
-    pattern = re.compile(".*".join(parts), re.DOTALL)
+    pattern = _wildcards(wanted)
 
     def test(value: Any) -> bool:
         there, found = find(value)
@@ -180,6 +179,15 @@ def _condition(reader: _Reader, find: Callable[[Any], tuple[bool, Any]]) -> Json
         return there and same is (sign == "=")
 
     return test
+
+
+def _wildcards(wanted: str) -> re.Pattern[str]:
+    """`*` is anything. What is between two is found at its first place and never looked for again: it could take for ever."""
+    first, *others = [re.escape(part) for part in wanted.split("*")]
+    if not others:
+        return re.compile(first)
+    between = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    return re.compile(f"{first}{between}.*{others[-1]}", re.DOTALL)
 
 
 def _named_condition(verb: str, noun: str, find: Callable[[Any], tuple[bool, Any]]) -> JsonTest:

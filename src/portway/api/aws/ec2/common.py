@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fnmatch import translate
-from functools import cache, wraps
+from functools import lru_cache, wraps
 from typing import Any
 
 from portway.api.aws.errors import AwsError
@@ -158,7 +158,7 @@ def _accepts(
     return any(pattern.fullmatch(value) for value in values for pattern in patterns)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _star(text: str) -> re.Pattern[str]:
     return re.compile(translate(text.replace("[", "[[]")), re.DOTALL)
 
