@@ -1,11 +1,11 @@
-"""Virtual hosts in a real HAProxy: Apps by host and path on one port, redirects, cookies, certificates by name."""
+"""Shared listeners in a real HAProxy: Apps by host and path, redirects, cookies, certificates by name, and ports of several Apps."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from portway.balancers.haproxy.balancer import HAProxyBalancer
-from portway.core.app import ListenerSpec, PortSpec, VirtualHost
+from portway.core.app import JointPort, ListenerSpec, PortSpec, VirtualHost
 from portway.core.balancing.shared import OWNER, SharedPort, shared_routes
 from portway.core.routes import EndpointState, Route
 from tests.balancers.conftest import StartInstance
@@ -24,6 +24,7 @@ from tests.balancers.support import (
 )
 
 pytestmark = needs_haproxy
+NO_HOST = VirtualHost(hosts=())
 
 
 def port(name: str, host: VirtualHost, *instances: EchoInstance, sticky: bool = False) -> SharedPort:  # fmt: skip
@@ -85,3 +86,25 @@ async def test_apps_share_a_port_by_host_and_path_with_cookies_redirects_and_cer
         return {(await ask(http_port, "shop.test")).instance for _ in range(4)} == {"two"}
 
     await eventually(only_two)
+
+    # Two Apps of a deployment group have a plain port together, whatever they speak.
+    number = next(n for n in iter(free_service_port, 0) if n not in (http_port, https_port))
+    joint = JointPort(group="g", service_port=number)
+    blue, green = (
+        replace(each, spec=replace(each.spec, virtual=None, joint=joint))
+        for each in (port("blue", NO_HOST, one), port("green", NO_HOST, api))
+    )
+    await balancer.apply(OWNER, routes(shop, blue, green))
+
+    async def who() -> set[str]:
+        return {(await ask(number, "any")).instance for _ in range(4)}
+
+    async def both() -> bool:
+        return await who() == {"one", "api"}
+
+    async def green_alone() -> bool:
+        return await who() == {"api"}
+
+    await eventually(both)
+    await balancer.apply(OWNER, routes(shop, green))
+    await eventually(green_alone)
