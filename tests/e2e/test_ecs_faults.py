@@ -117,6 +117,9 @@ class Cluster(Aws):
 
         return until(found, why=f"a task of {name} stopped with {parts}")
 
+    def is_completed(self, name: str) -> bool:
+        return [d["rolloutState"] for d in self.shown(name)["deployments"]] == ["COMPLETED"]
+
     def serves(self, listener: int) -> None:
         until(lambda: get(self.url(listener)), why=f"listener {listener} answers")
 
@@ -178,6 +181,8 @@ def _begin(made: Cluster) -> None:
         made.serves(listener)
         if name != "sick":
             made.probers[name] = Prober(made.url(listener), rate_per_s=20).start()
+    # Answers may come before the target is found healthy, and only what was completed can be gone back to.
+    until(lambda: made.is_completed("bad"), why="the first deployment is completed")
     made.define("bad", "exit 3", DYNAMIC)
     made.ecs.update_service(service="bad", taskDefinition="bad")
     [task] = made.tasks("sick")
