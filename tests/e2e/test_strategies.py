@@ -82,7 +82,7 @@ def test_a_canary_is_aborted_then_carried_through_and_no_request_fails(shop: Sho
         assert "web: canary 1/2 serving, holding until `portway resume`" in shop.machine.ok("ps")
         shop.machine.ok("abort")
         assert shop.bodies() == {before}
-        said = shop.deploy("c2", "--canary", "50%", "--bake", "0.5")
+        said = shop.deploy("c2", "--canary", "50%", "--bake", "0.5", "--until-gone")
         assert "canary 1/2 serving, baking " in said
         assert shop.bodies() == {"c2\n"}
     assert prober.result.failures == []

@@ -284,7 +284,7 @@ class Containers:
 
     def deploy(self, text: str) -> None:
         self.write(text)
-        self.machine.ok("deploy")
+        self.machine.ok("deploy", "--until-gone")
 
     def ask(self, method: str, path: str, **more: Any) -> Any:
         return Client(self.machine.home / "portway.sock").ask(method, path, **more)
