@@ -32,6 +32,10 @@ class ServerAbsent(WorldError):
     """Nothing answers on the socket."""
 
 
+class ServerCut(WorldError):
+    """The server went away in the middle of an answer: nobody knows whether it did what it was asked."""
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """An HTTP connection whose other end is a unix socket."""
 
@@ -138,7 +142,7 @@ class Client:
                 hint=f"Its log is {self.socket_path.parent / 'server.log'}.",
             ) from error
         except (*_CUT, http.client.HTTPException) as error:
-            raise WorldError(
+            raise ServerCut(
                 "The portway server closed the connection in the middle of an answer.",
                 hint="What runs goes on running. Where `portway server status` says that none runs, "
                 "`portway server start` goes on with what was begun.",

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import click
 import msgspec
 
 from portway.cli import session
-from portway.cli.client import Client, ServerAbsent, converted, segment
+from portway.cli.client import Client, ServerAbsent, ServerCut, converted, segment
 from portway.cli.live import Live
 from portway.cli.main import say_error
 from portway.cli.map import terminal_columns
@@ -165,6 +166,10 @@ def _followed(
             now = latest(view, promotion.deployments)
             live.show(progress_lines(view, now, now_ms=session.now_ms()))
             if is_over(now) and not _is_settling(view, now):
+                if any(one.status != DONE for one in now.values()):
+                    # What follows a failure is told a moment after it: that it goes back, to what.
+                    for text in _last_notes(news):
+                        live.note(f"  {text}")
                 return now
             for text in _next_notes(news):
                 live.note(f"  {text}")
@@ -188,7 +193,7 @@ def _patiently(client: Client, stack: str) -> StackView:
     while True:
         try:
             return client.view(StackView, "GET", f"/stacks/{segment(stack)}")
-        except ServerAbsent as error:
+        except (ServerAbsent, ServerCut) as error:
             if time.monotonic() > deadline:
                 raise WorldError(
                     "The portway server went away while the deployment ran.",
@@ -235,6 +240,17 @@ def _next_notes(news: queue.SimpleQueue[News]) -> list[str]:
         if ends:
             break
         timeout_s = _SETTLE_S
+    return notes
+
+
+def _last_notes(news: queue.SimpleQueue[News]) -> list[str]:
+    """What is still worth a line, until it is quiet for a moment."""
+    notes: list[str] = []
+    deadline = time.monotonic() + _LOOK_EVERY_S
+    with suppress(queue.Empty):
+        while time.monotonic() < deadline:
+            text = news.get(timeout=_SETTLE_S).text
+            notes += [text] if text else []
     return notes
 
 
