@@ -196,7 +196,9 @@ def _rule(facts: AppFacts) -> Iterable[Hop]:
             yield _broken("rule", text, fix)
             continue
         tls = ", TLS ends here" if one.terminates_tls else ""
-        yield _ok("rule", f"{one.where} speaks {protocol.value}{tls} for {target}")
+        auto = "finds out what its clients speak"
+        speaks = auto if protocol.value == "auto" else f"speaks {protocol.value}"
+        yield _ok("rule", f"{one.where} {speaks}{tls}, for {target}")
 
 
 def _backend(facts: AppFacts) -> Iterable[Hop]:
