@@ -73,6 +73,7 @@ def asking(ask: Callable[[Portway, Requests], Awaitable[None]]) -> Callable[[byt
 
     async def asked(requests: Requests) -> None:
         async with running_portway() as portway:
+            await asyncio.sleep(1)  # until it has seen its node
             await ask(portway, requests)
             await asyncio.sleep(_AFTERWARDS_S)
 
@@ -117,16 +118,16 @@ def _aws_seeds() -> Sequence[bytes]:
     single = [[v["service"], v["operation"], v["input"]] for v in vectors if v["service"] in _BY_NAME and isinstance(v["input"], dict)]  # fmt: skip
     container = {"name": "c", "image": "x", "memory": 64, "portMappings": [{"containerPort": 80, "hostPort": 0}], "healthCheck": {"command": ["CMD", "true"]}}  # fmt: skip
     begun = [
-        ["ecs", "CreateCluster", {"clusterName": "c"}],
+        ["ecs", "CreateCluster", {"clusterName": "default"}],
         ["ecs", "RegisterTaskDefinition", {"family": "web", "containerDefinitions": [container], "volumes": [{"name": "v"}]}],
-        ["ecs", "CreateService", {"cluster": "c", "serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "placementConstraints": [{"type": "memberOf", "expression": "attribute:a =~ b"}]}],
+        ["ecs", "CreateService", {"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "placementConstraints": [{"type": "memberOf", "expression": "attribute:a =~ b"}]}],
     ]  # fmt: skip
     more = [
-        ["ecs", "RunTask", {"cluster": "c", "taskDefinition": "web:1", "count": 2, "overrides": {"containerOverrides": [{"name": "c", "command": ["x"], "environment": [{"name": "A", "value": "b"}]}]}}],
-        ["ecs", "UpdateService", {"cluster": "c", "service": "web", "desiredCount": 3, "forceNewDeployment": True, "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50}}],
-        ["ecs", "ListTasks", {"cluster": "c", "maxResults": 1}],
-        ["ecs", "DeleteService", {"cluster": "c", "service": "web", "force": True}],
-        ["application-autoscaling", "RegisterScalableTarget", {"ServiceNamespace": "ecs", "ResourceId": "service/c/web", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1, "MaxCapacity": 4}],
+        ["ecs", "RunTask", {"taskDefinition": "web:1", "count": 2, "overrides": {"containerOverrides": [{"name": "c", "command": ["x"], "environment": [{"name": "A", "value": "b"}]}]}}],
+        ["ecs", "UpdateService", {"service": "web", "desiredCount": 3, "forceNewDeployment": True, "deploymentConfiguration": {"maximumPercent": 150, "minimumHealthyPercent": 50}}],
+        ["ecs", "ListTasks", {"maxResults": 1}],
+        ["ecs", "DeleteService", {"service": "web", "force": True}],
+        ["application-autoscaling", "RegisterScalableTarget", {"ServiceNamespace": "ecs", "ResourceId": "service/default/web", "ScalableDimension": "ecs:service:DesiredCount", "MinCapacity": 1, "MaxCapacity": 4}],
         ["logs", "FilterLogEvents", {"logGroupName": "g", "filterPattern": "{ $.a = 1 }"}],
     ]  # fmt: skip
     balanced = [

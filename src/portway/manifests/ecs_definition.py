@@ -145,7 +145,7 @@ def overridden(body: Body, overrides: Body) -> tuple[dict[str, Any], list[str]]:
         for key in ("command", "cpu", "memory", "memoryReservation"):
             if override.get(key) is not None:
                 container[key] = override[key]
-        given = {pair["name"]: pair for pair in override.get("environment") or ()}
+        given = {pair.get("name") or "": pair for pair in override.get("environment") or ()}
         kept = [p for p in container.get("environment") or () if p["name"] not in given]
         container["environment"] = [*kept, *given.values()]
     return changed, strangers

@@ -15,6 +15,7 @@ from portway.api.aws.ecs.definitions import Definition
 from portway.api.aws.ecs.placing import misfits, waiting
 from portway.api.aws.ecs.service_checks import LAUNCH_OR_STRATEGY
 from portway.api.aws.ecs.service_store import secrets_for, usable_definition
+from portway.api.aws.ecs.task_definitions import refusal_text
 from portway.api.aws.ecs.task_store import Task, tasks_named
 from portway.api.aws.ecs.task_tags import managed_tags
 from portway.api.aws.ecs.tasks import with_extra
@@ -27,7 +28,7 @@ from portway.core.aws_names import task_app_id
 from portway.core.ecs.labels import TASK, Origin, labels_of
 from portway.core.errors import PortwayError
 from portway.manifests.ecs_app import Making, app_of
-from portway.manifests.ecs_definition import overridden
+from portway.manifests.ecs_definition import check_definition, overridden
 from portway.manifests.ecs_ports import Reach
 from portway.manifests.ecs_service import placement_of
 from portway.store.base import DocumentChangedError
@@ -138,6 +139,9 @@ async def _asked(face: Face, request: Request) -> _Asked:
     if strangers:
         told = f"Override for container named {strangers[0]} is not a container in the TaskDefinition."  # fmt: skip
         raise invalid(told)
+    # What is overridden keeps the rules of a definition: the engine would find out too late.
+    if request.get("overrides") and (faults := check_definition(body).faults):
+        raise invalid(refusal_text(faults[0]))
     tags = merged(definition.tags, []) if request.get("propagateTags") == "TASK_DEFINITION" else []
     managed = managed_tags(cluster) if request.get("enableECSManagedTags") else []
     return _Asked(
