@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portway.controller.balancing.barring import Barring
+from portway.controller.balancing.barring import NETWORK_AGE_MS, Barring
 from portway.controller.network.reading import ensure_network
 from portway.controller.world import World
 from portway.core.app import App
@@ -69,6 +69,22 @@ async def test_of_a_task_with_its_own_address_its_own_group_is_looked_at() -> No
     assert found.startswith(f"sg-t of the tasks does not admit tcp 8080 from {DEFAULT}")
     assert await (await barring(DEFAULT)).rule(IP_GROUP, MEMBER, [USER]) == ""
     assert await (await barring("sg-t")).rule(IP_GROUP, MEMBER, []) == ""
+
+
+async def test_what_changes_is_seen_a_second_later_or_when_it_is_told() -> None:
+    documents = MemoryDocuments()
+    await ensure_network(documents, home_id="h", region="us-east-1")
+    clock = At()
+    looked = Barring(world(DEFAULT), documents, clock, lambda: "us-east-1")
+    assert await looked.rule(IP_GROUP, MEMBER, [USER]) == ""
+    kind, key, body = security_group(DEFAULT, default_vpc_id("h"), name="d", description="", rules=[])  # fmt: skip
+    await documents.put(kind, key, body)
+    assert await looked.rule(IP_GROUP, MEMBER, [USER]) == ""
+    looked.forget()
+    assert "does not admit" in await looked.rule(IP_GROUP, MEMBER, [USER])
+    await documents.delete(kind, key)
+    clock.ms = NETWORK_AGE_MS
+    assert await looked.rule(IP_GROUP, MEMBER, [USER]) == ""
 
 
 async def test_an_address_that_somebody_registered_is_not_judged() -> None:

@@ -150,7 +150,7 @@ class Balancing:
 
     def touch(self) -> None:
         """Something of a load balancer or group was changed: look at all of them, and at the Apps behind them."""
-        self._read = None
+        self._barring.forget()
         used = {arn for b in self.registry.balancers for arn in self.registry.groups_used_by(b.arn)}
         for arn in self._probed - used:
             self._sync(arn, {})

@@ -57,6 +57,10 @@ class Barring:
         )
         return next((why for why in found if why), "")
 
+    def forget(self) -> None:
+        """Something was changed: the next look reads the network anew."""
+        self._read = None
+
     def _origin(self, member: Member) -> Origin | None:
         """What the task that is the target was made of."""
         state = self._world.apps.get(app_of(member.instance_id)) if member.instance_id else None
