@@ -119,6 +119,18 @@ def test_one_that_leaves_is_not_forgotten_while_its_start_is_under_way(underway:
     assert bool(world.state.live) is underway
 
 
+def test_one_that_is_told_to_end_keeps_its_ports_until_what_it_started_has_ended() -> None:
+    world = deployed()
+    world.state = replace(world.state, count=0)
+    while record(world).phase is not Phase.STOPPING:
+        world.step()
+    world.exit("shop/web.1.1", 0)  # its first process: the stop waits for the others
+    world.save(looked(world, underway=frozenset({"shop/web.1.1"})))
+    assert record(world).phase is Phase.STOPPING
+    world.save(looked(world))
+    assert record(world).phase is Phase.GONE
+
+
 @pytest.mark.parametrize(
     ("restart", "code", "completes"),
     [

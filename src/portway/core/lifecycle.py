@@ -36,7 +36,7 @@ def note_what_happened(draft: Draft) -> None:
 
 
 def _note(draft: Draft, record: InstanceRecord, seen: ObservedInstance | None) -> None:
-    if is_waited_for(draft, record, seen):
+    if is_waited_for(draft, record, seen) or _is_being_ended(draft, record, seen):
         return
     if seen is None:
         _note_absent(draft, record)
@@ -50,15 +50,23 @@ def _note(draft: Draft, record: InstanceRecord, seen: ObservedInstance | None) -
         _note_waiting(draft, record, seen)
 
 
+def _is_being_ended(draft: Draft, record: InstanceRecord, seen: ObservedInstance | None) -> bool:
+    """Whether something is still being done about one that leaves: it holds its ports until that is over.
+
+    Its start may be on the way, and what comes up after it is forgotten would be an orphan; its first process or
+    container may have ended, and what that started be finishing its work.
+    """
+    ended = seen is None or seen.state is EngineState.EXITED
+    return ended and record.phase >= Phase.DRAINING and record.id in draft.observed.underway
+
+
 def _note_absent(draft: Draft, record: InstanceRecord) -> None:
     failure = draft.observed.start_failures.get(record.id)
     if record.phase is Phase.PLANNED:
         if failure is not None:
             _note_start_failure(draft, record, failure)
     elif record.phase >= Phase.DRAINING:
-        # Its start may still be on the way: what comes up after it is forgotten would be an orphan.
-        if record.id not in draft.observed.underway:
-            draft.advance(record, Phase.GONE)
+        draft.advance(record, Phase.GONE)
     else:
         reason = (
             "it disappeared from the engine (removed by someone else, or the machine restarted)"
