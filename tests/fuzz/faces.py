@@ -165,12 +165,16 @@ def _headers(data: bytes) -> None:
             sent.append(message)
 
         await app(scope, receive, send)
-        assert 200 <= sent[0]["status"] < 500, sent
+        if sent[0]["status"] >= 500:
+            raise BrokenError(_broken[0] if _broken else repr(sent))
 
     asking(ask)(b"[]")
 
 
 _HEADERS = (
+    "POST /v1/stacks/s/releases\nhost: [::1]:80\nauthorization: Bearer t\ncontent-type: application/json\ncontent-length: \u00b2".encode("latin-1"),
+    b"POST /v1/stacks/s/releases\nhost: [::1]:80\nauthorization: Bearer t\ncontent-type: application/json\ncontent-length: " + b"9" * 5000,
+    "POST /\nhost: ecs.localhost\nx-amz-target: AmazonEC2ContainerServiceV20141113.ListClusters\ncontent-length: \u00b2".encode("latin-1"),
     b"GET /v1/stacks\nhost: 127.0.0.1:80\nauthorization: Bearer t\norigin: http://127.0.0.1:80",
     b"POST /v1/stacks/s/releases\nhost: [::1]:80\nauthorization: Bearer t\ncontent-type: application/json; charset=x\ncontent-length: 2\nx-portway-request: 1",
     b"GET /v2/apps?label=a==b\nhost: localhost\nauthorization: Basic OnQ=\naccept: text/event-stream\nsec-fetch-site: cross-site",

@@ -151,7 +151,7 @@ class AwsEndpoint:
     async def _body(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
         limit = self._settings.body_size_max_bytes
         announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced[:20]) > limit:
+        if announced.isdecimal() and int(announced[:20]) > limit:
             raise too_large(limit)
         chunks: list[bytes] = []
         size = 0

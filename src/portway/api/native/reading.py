@@ -143,7 +143,7 @@ def _check_content_type(request: Request, wanted: str) -> None:
 
 async def _read_bytes(request: Request, *, size_max_bytes: int, timeout_s: float) -> bytes:
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > size_max_bytes:
+    if announced.isdecimal() and int(announced[:20]) > size_max_bytes:
         raise _too_large(size_max_bytes)
     body = bytearray()
     try:

@@ -147,7 +147,7 @@ def _read_token(token: str) -> tuple[str, str]:
     if not token:
         return "", ""
     parts = token.split("/")
-    is_token = len(parts) == 3 and parts[0] in ("f", "b") and parts[1].isdigit()  # noqa: PLR2004  (f/digits/s)
+    is_token = len(parts) == 3 and parts[0] in ("f", "b") and parts[1].isdecimal()  # noqa: PLR2004  (f/digits/s)
     if not is_token or len(parts[1]) != _ID_DIGITS:
         raise AwsError("InvalidParameterException", "The specified nextToken is invalid.")
     return parts[0], parts[1]
