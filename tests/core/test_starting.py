@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from portway.core.app import Exposure, NetworkMode, PortSpec, Rollout
+from portway.core.failures import recent_failures
 from portway.core.health import HealthStatus
 from portway.core.ports import ANY_ADDRESS, EPHEMERAL
-from portway.core.starting import is_crash_looping, recent_failures
+from portway.core.starting import is_crash_looping
 from portway.core.state import AppState, Failure
 from tests.simulation.world import World, revision
 

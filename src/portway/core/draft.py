@@ -8,6 +8,7 @@ from typing import Any
 
 from portway.core.app import App
 from portway.core.events import Event
+from portway.core.failures import with_failure
 from portway.core.instance import InstanceRecord, Phase
 from portway.core.observed import Observed, is_away
 from portway.core.plan import Action, Blocked, Plan
@@ -15,8 +16,6 @@ from portway.core.ports import Lease, PortPool
 from portway.core.routes import Route
 from portway.core.routing import project_routes
 from portway.core.state import AppState, Failure
-
-FAILURES_KEPT = 50
 
 
 class Draft:
@@ -179,7 +178,7 @@ class Draft:
             by_others=record.phase is Phase.DRAINING or is_away(self.observed, record),
             started_at_ms=record.started_at_ms,
         )
-        self.change(failures=(*self.state.failures, failure)[-FAILURES_KEPT:])
+        self.change(failures=with_failure(self.state, failure))
 
 
 def _never_ran(record: InstanceRecord) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from portway.core.app import App, Exposure, NetworkMode, Placement, PortSpec, Protocol
 from portway.core.backoff import delay_of
 from portway.core.draft import Draft
+from portway.core.failures import BACK_OFF_FIRST_S, recent_failures, rounds
 from portway.core.instance import InstanceIdentity, InstanceRecord, Phase, instance_id
 from portway.core.observed import emptied_nodes
 from portway.core.placement import (
@@ -21,13 +22,10 @@ from portway.core.placement import (
 )
 from portway.core.ports import ANY_ADDRESS, Lease, PortRefusal, PortRequest
 from portway.core.routing import is_failing
-from portway.core.state import AppState, Failure, Revision
+from portway.core.state import AppState, Revision
 
-BACK_OFF_FIRST_S = 1.0
 BACK_OFF_MAX_S = 60.0
 THROTTLE_MAX_S = 1620.0
-# An instance that lived so long before it failed is not part of a crash loop.
-CRASH_LOOP_WINDOW_S = 600.0
 CRASH_LOOP_FAILURES = 3
 
 
@@ -49,18 +47,12 @@ def start_instances(draft: Draft, revision: Revision, number: int, *, count: int
             return
 
 
-def recent_failures(state: AppState, revision: str, *, now_ms: int) -> tuple[Failure, ...]:
-    """The failures of a revision that its back-off counts."""
-    since_ms = now_ms - int(CRASH_LOOP_WINDOW_S * 1000)
-    return tuple(f for f in state.failures if f.revision == revision and f.at_ms > since_ms)
-
-
 def is_crash_looping(state: AppState, *, now_ms: int) -> bool:
     """Whether instances of what should run die again and again, also while the latest try still lives."""
     if state.target is None:
         return False
     recent = recent_failures(state, state.target.id, now_ms=now_ms)
-    if len(recent) < CRASH_LOOP_FAILURES:
+    if len(rounds(recent)) < CRASH_LOOP_FAILURES:
         return False
     return now_ms - recent[-1].at_ms < 2 * BACK_OFF_MAX_S * 1000
 
@@ -74,12 +66,13 @@ def _backs_off(draft: Draft, target: Revision) -> bool:
     recent = recent_failures(draft.state, target.id, now_ms=draft.now_ms)
     if not recent:
         return False
-    delay_s = min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(16, len(recent) - 1))
-    next_at = recent[-1].at_ms + int(delay_s * 1000)
+    firsts = rounds(recent)
+    delay_s = min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(16, len(firsts) - 1))
+    next_at = firsts[-1].at_ms + int(delay_s * 1000)
     if draft.now_ms >= next_at:
         return False
     wait_s = (next_at - draft.now_ms) / 1000
-    loop = "crash looping: " if len(recent) >= CRASH_LOOP_FAILURES else ""
+    loop = "crash looping: " if len(firsts) >= CRASH_LOOP_FAILURES else ""
     draft.block(f"{loop}the next try is in {wait_s:.0f} s, after: {recent[-1].reason}")
     draft.wake_at(next_at)
     return True
