@@ -127,7 +127,8 @@ def test_while_docker_hangs_everything_is_served_the_api_answers_and_then_it_con
 class Dockerd:
     """A daemon of this test's own, which no other is disturbed by: a bridge of its own, no firewall rule.
 
-    Without a bridge (`--bridge=none`) it would delete the docker0 of the daemon beside it.
+    Without a bridge (`--bridge=none`) it would delete the docker0 of the daemon beside it; and so it does when it is started
+    again with `--default-address-pool`, without which it takes what the machine has no route to.
     """
 
     def __init__(self) -> None:
@@ -143,7 +144,7 @@ class Dockerd:
         words = ["dockerd", "--data-root", "data", "--exec-root", "exec", "--pidfile", "pid"]
         words += ["-H", self.docker_host, "--bridge", self._bridge.name, "--iptables=false"]
         words += ["--containerd-namespace", "pd", "--containerd-plugins-namespace", "pdp"]
-        words += ["--default-address-pool", "base=10.217.0.0/16,size=24", *flags]
+        words += flags
         with (self.place / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [w if "/" in w or w not in _PLACES else str(self.place / w) for w in words],
