@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -138,21 +139,13 @@ def children(parent: int) -> list[int]:
 
 
 def kill(process_id: int) -> None:
-    """SIGKILL, and gone when this returns."""
+    """SIGKILL, and gone with all its threads and what they had open when this returns."""
     descriptor = os.pidfd_open(process_id)
     try:
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        assert select.select([descriptor], [], [], 20)[0], f"process {process_id} is still there"
     finally:
         os.close(descriptor)
-    until(lambda: not _is_alive(process_id), deadline_s=20, why=f"process {process_id} is gone")
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        status = Path(f"/proc/{process_id}/stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 class Later(threading.Thread):

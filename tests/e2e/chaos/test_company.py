@@ -136,11 +136,19 @@ def _stolen(machine: Machine, number: int) -> Iterator[None]:
     try:
         for victim in (int(master), *children(int(master))):
             kill(victim)
-        foreign = socket.create_server(("127.0.0.1", number))
+        # A worker that was just being started ends by itself when it finds its master gone.
+        foreign = until(lambda: _taken(number), why=f"port {number} is free")
     finally:
         os.kill(server, signal.SIGCONT)
     with foreign:
         yield
+
+
+def _taken(number: int) -> socket.socket | None:
+    try:
+        return socket.create_server(("127.0.0.1", number))
+    except OSError:
+        return None
 
 
 def test_of_two_operators_who_deploy_at_once_one_is_told_to_wait(site: Site):
